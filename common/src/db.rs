@@ -1,0 +1,254 @@
+//! Opening a database of either engine, and the little that both share: readers, a turn to write,
+//! consistent snapshots.
+//!
+//! SQL that is the same on both engines stands once and is run through [`on_engine!`]. Must not know:
+//! any table of a service.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// One of the two engines, and what belongs to it.
+#[derive(Debug, Clone)]
+pub enum Engine<S, P> {
+    /// SQLite, in a file of its own.
+    Sqlite(S),
+    /// PostgreSQL.
+    Postgres(P),
+}
+
+/// A pool of read connections.
+pub type Readers = Engine<SqlitePool, PgPool>;
+/// A connection of its own, outside any pool.
+pub type Conn = Engine<SqliteConnection, PgConnection>;
+/// A read transaction that sees one moment.
+pub type Snapshot =
+    Engine<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Transaction<'static, sqlx::Postgres>>;
+
+/// Runs the same expression on whichever engine it is: `on_engine!(conn, c => query(SQL).execute(&mut *c).await)`.
+#[macro_export]
+macro_rules! on_engine {
+    ($value:expr, $inner:ident => $body:expr) => {
+        match $value {
+            $crate::db::Engine::Sqlite($inner) => $body,
+            $crate::db::Engine::Postgres($inner) => $body,
+        }
+    };
+}
+
+/// The migrations of a service, numbered the same for both engines.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrations {
+    /// For SQLite.
+    pub sqlite: &'static Migrator,
+    /// For PostgreSQL.
+    pub postgres: &'static Migrator,
+}
+
+/// An open database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    readers: Readers,
+    options: Engine<SqliteConnectOptions, PgConnectOptions>,
+    /// SQLite has one writer; waiting here is fair, waiting in SQLite's busy handler is not.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Database {
+    /// Opens `sqlite://path` (created when missing) or `postgres://…` and brings it to the newest schema.
+    ///
+    /// # Errors
+    /// When the address is none of these, cannot be opened or cannot be migrated.
+    pub async fn open(url: &str, migrations: Migrations) -> anyhow::Result<Self> {
+        let database = Self::connect_to(url, false).await?;
+        match database.connect().await.context("cannot open the database")? {
+            Engine::Sqlite(mut conn) => {
+                migrations.sqlite.run_direct(None, &mut conn, false).await?;
+                conn.close().await?;
+            }
+            Engine::Postgres(mut conn) => {
+                migrations.postgres.run_direct(None, &mut conn, false).await?;
+                conn.close().await?;
+            }
+        }
+        Ok(database)
+    }
+
+    /// Opens an existing database for reading only: nothing is created or migrated.
+    ///
+    /// # Errors
+    /// When the address is none of the two or nothing is there.
+    pub async fn open_read_only(url: &str) -> anyhow::Result<Self> {
+        let database = Self::connect_to(url, true).await?;
+        on_engine!(database.readers(), pool => { pool.acquire().await.context("cannot open the database")?; });
+        Ok(database)
+    }
+
+    async fn connect_to(url: &str, read_only: bool) -> anyhow::Result<Self> {
+        let turn = Arc::new(Mutex::new(()));
+        if url.starts_with("sqlite:") {
+            let options = sqlite_options(url)?.create_if_missing(!read_only);
+            if !read_only {
+                if let Some(dir) = options.get_filename().parent() {
+                    tokio::fs::create_dir_all(dir)
+                        .await
+                        .with_context(|| format!("cannot create {}", dir.display()))?;
+                }
+                // Readers open the file read-only, so it has to exist first.
+                options.connect().await.context("cannot open the database file")?.close().await?;
+            }
+            let pool = SqlitePoolOptions::new()
+                .max_connections(4)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(options.clone().read_only(true).create_if_missing(false));
+            return Ok(Self {
+                readers: Engine::Sqlite(pool),
+                options: Engine::Sqlite(options),
+                turn,
+            });
+        }
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let options = postgres_options(url)?;
+            let pool = PgPoolOptions::new()
+                .max_connections(8)
+                .acquire_timeout(Duration::from_secs(5))
+                .max_lifetime(Duration::from_secs(1800))
+                // sqlx 0.9.0 can hand back a connection inside an open transaction when a future is
+                // dropped in BEGIN; no future of ours is dropped there, and this is the second lock.
+                .after_release(|conn, _| {
+                    Box::pin(async move {
+                        sqlx::raw_sql("ROLLBACK").execute(conn).await?;
+                        Ok(true)
+                    })
+                })
+                .connect_lazy_with(options.clone());
+            return Ok(Self {
+                readers: Engine::Postgres(pool),
+                options: Engine::Postgres(options),
+                turn,
+            });
+        }
+        bail!("a database address starts with sqlite:// or postgres://")
+    }
+
+    /// Connections for reading. A read is one statement; what needs several takes a [`Self::snapshot`].
+    #[must_use]
+    pub fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    /// A new connection of its own, for a writer.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn connect(&self) -> Result<Conn, sqlx::Error> {
+        Ok(match &self.options {
+            Engine::Sqlite(options) => Engine::Sqlite(options.connect().await?),
+            Engine::Postgres(options) => Engine::Postgres(options.connect().await?),
+        })
+    }
+
+    /// Waits for this process's turn to write. On PostgreSQL there is no queue: rows are locked.
+    pub async fn write_turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match self.options {
+            Engine::Sqlite(_) => Some(self.turn.clone().lock_owned().await),
+            Engine::Postgres(_) => None,
+        }
+    }
+
+    /// A read-only transaction in which every statement sees the same moment. Never start it in a
+    /// future that may be dropped (handlers run detached, see `serve`).
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
+        Ok(match &self.readers {
+            Engine::Sqlite(pool) => Engine::Sqlite(pool.begin().await?),
+            Engine::Postgres(pool) => Engine::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
+        })
+    }
+
+    /// Closes the readers.
+    pub async fn close(&self) {
+        on_engine!(&self.readers, pool => pool.close().await);
+    }
+}
+
+/// Starts a write transaction: `BEGIN IMMEDIATE` on SQLite; on PostgreSQL `BEGIN` and then `lock`, the
+/// row lock that makes it the one writer of the database, so that both engines behave the same.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin_write(conn: &mut Conn, lock: &'static str) -> Result<(), sqlx::Error> {
+    match conn {
+        Engine::Sqlite(c) => sqlx::raw_sql("BEGIN IMMEDIATE").execute(c).await.map(drop),
+        Engine::Postgres(c) => {
+            sqlx::raw_sql("BEGIN").execute(&mut *c).await?;
+            sqlx::raw_sql(lock).execute(c).await.map(drop)
+        }
+    }
+}
+
+/// Runs a plain command such as `COMMIT`.
+///
+/// # Errors
+/// When the database refuses it or does not answer.
+pub async fn command(conn: &mut Conn, sql: &'static str) -> Result<(), sqlx::Error> {
+    on_engine!(conn, c => sqlx::raw_sql(sql).execute(&mut *c).await.map(drop))
+}
+
+/// Whether the connection behind this error is of no more use.
+#[must_use]
+pub fn connection_lost(error: &sqlx::Error) -> bool {
+    match error {
+        // Class 57: the server is shutting down or cancelled us; 25P03: idle in transaction too long.
+        sqlx::Error::Database(e) => e.code().is_some_and(|c| c.starts_with("57") || c == "25P03"),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::PoolTimedOut => true,
+        _ => false,
+    }
+}
+
+fn sqlite_options(url: &str) -> anyhow::Result<SqliteConnectOptions> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        bail!("an in-memory database would be another one for every connection; name a file");
+    }
+    Ok(SqliteConnectOptions::from_str(url)
+        .context("not a sqlite:// address")?
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose answered commits in WAL mode.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("trusted_schema", "OFF")
+        .statement_cache_capacity(256)
+        .disable_statement_logging())
+}
+
+fn postgres_options(url: &str) -> anyhow::Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url)
+        .context("not a postgres:// address")?
+        .application_name("cashout")
+        .options([
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "60s"),
+            ("lock_timeout", "10s"),
+            ("client_min_messages", "error"),
+        ])
+        .statement_cache_capacity(256)
+        .disable_statement_logging())
+}
