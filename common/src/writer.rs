@@ -231,7 +231,7 @@ mod tests {
         let database =
             Database::open(&format!("sqlite://{}/t.db", dir.path().display()), migrations).await?;
         let writer = Writer::start(database.clone(), "");
-        execute(&writer, "CREATE TABLE t (x BIGINT PRIMARY KEY) STRICT").await?;
+        execute(&writer, "CREATE TABLE t (x INTEGER PRIMARY KEY) STRICT").await?;
         Ok((dir, database, writer))
     }
 
