@@ -1,0 +1,89 @@
+-- The ledger. Amounts are integers in minor units, times UTC microseconds, 0 = not set.
+
+-- One row: the version every batch is guarded by, and the counters that give dense ids in commit order.
+CREATE TABLE ledger_head (
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    version         INTEGER NOT NULL,
+    last_entry_id   INTEGER NOT NULL,
+    last_account_id INTEGER NOT NULL,
+    last_hold_id    INTEGER NOT NULL,
+    last_time_us    INTEGER NOT NULL
+) STRICT;
+INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0);
+
+-- A person's account (user_id) or a counter-account (counter). A cache of its last entry.
+CREATE TABLE account (
+    id              INTEGER PRIMARY KEY,
+    user_id         INTEGER,
+    counter         TEXT,
+    currency        TEXT    NOT NULL CHECK (length(currency) = 3),
+    available       INTEGER NOT NULL,
+    frozen          INTEGER NOT NULL,
+    overdraft_limit INTEGER NOT NULL CHECK (overdraft_limit >= 0),
+    overdraft_peak  INTEGER NOT NULL,
+    locked_at       INTEGER NOT NULL,
+    income_total    INTEGER NOT NULL,
+    spend_total     INTEGER NOT NULL,
+    withdrawn_total INTEGER NOT NULL,
+    last_income_at  INTEGER NOT NULL,
+    last_seq        INTEGER NOT NULL,
+    last_hash       BLOB    NOT NULL,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    UNIQUE (user_id, currency),
+    UNIQUE (counter, currency),
+    CHECK ((user_id IS NULL) <> (counter IS NULL)),
+    CHECK (counter IS NOT NULL OR (available >= -overdraft_limit AND frozen >= 0))
+) STRICT;
+
+-- Money set aside. State 1 open, 2 settled, 3 released.
+CREATE TABLE hold (
+    id         INTEGER PRIMARY KEY,
+    key        TEXT    NOT NULL UNIQUE,
+    account_id INTEGER NOT NULL REFERENCES account (id),
+    amount     INTEGER NOT NULL CHECK (amount > 0),
+    kind       INTEGER NOT NULL,
+    state      INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
+    settled    INTEGER NOT NULL CHECK (settled >= 0),
+    released   INTEGER NOT NULL CHECK (released >= 0),
+    release_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    ended_at   INTEGER NOT NULL,
+    CHECK (CASE state WHEN 1 THEN settled + released = 0 WHEN 2 THEN settled > 0 AND settled + released = amount
+           ELSE settled = 0 AND released = amount END)
+) STRICT;
+CREATE INDEX hold_by_account ON hold (account_id, id);
+CREATE INDEX hold_due ON hold (release_at) WHERE state = 1 AND release_at > 0;
+
+-- The history. Rows are never changed. `key` stands on the first entry of a command.
+CREATE TABLE entry (
+    id              INTEGER PRIMARY KEY,
+    account_id      INTEGER NOT NULL,
+    seq             INTEGER NOT NULL,
+    transfer_id     INTEGER NOT NULL,
+    key             TEXT UNIQUE,
+    digest          BLOB,
+    kind            INTEGER NOT NULL,
+    available_delta INTEGER NOT NULL,
+    frozen_delta    INTEGER NOT NULL,
+    available_after INTEGER NOT NULL,
+    frozen_after    INTEGER NOT NULL,
+    counter_id      INTEGER,
+    hold_id         INTEGER,
+    facts           TEXT,
+    created_at      INTEGER NOT NULL,
+    hash            BLOB    NOT NULL,
+    UNIQUE (account_id, seq)
+) STRICT;
+CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
+BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
+
+-- Answers of commands that may leave no entry (an operator's lock): key, digest, the account as answered.
+CREATE TABLE receipt (
+    key        TEXT PRIMARY KEY,
+    digest     BLOB    NOT NULL,
+    reply      TEXT    NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,255 @@
+//! The part of the ledger that is in memory while a batch is computed: accounts, holds, known keys,
+//! the head, and what has changed since the batch began.
+//!
+//! A command that is refused half-way is undone here, so that it never spoils its neighbours.
+//! Must not know: rules about money (`apply`), how it is loaded and written (`store`).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::account::{Account, Currency, Owner};
+use super::command::Key;
+use super::entry::{Digest, Entry};
+use super::hold::{Hold, HoldState};
+
+/// The ledger's one counter row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Grows with every batch that is written; guards against other writers.
+    pub version: i64,
+    /// Id of the newest entry.
+    pub last_entry_id: i64,
+    /// Id of the newest account.
+    pub last_account_id: i64,
+    /// Id of the newest hold.
+    pub last_hold_id: i64,
+    /// Time of the newest batch; the ledger's time never goes back.
+    pub last_time_us: i64,
+}
+
+/// What is stored under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Of the request.
+    pub digest: Digest,
+    /// The entries the command appended.
+    pub entries: Vec<Entry>,
+    /// The hold the command placed or ended, as it was right after.
+    pub hold: Option<Hold>,
+    /// The account as it was answered, for an operator's adjustment.
+    pub account: Option<Account>,
+}
+
+/// An answer to be stored that leaves no entry of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its key.
+    pub key: Key,
+    /// The account as answered.
+    pub account: Account,
+}
+
+/// What a batch wants written.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// New entries, by id.
+    pub entries: Vec<Entry>,
+    /// Accounts to insert.
+    pub new_accounts: BTreeSet<i64>,
+    /// Accounts to update.
+    pub accounts: BTreeSet<i64>,
+    /// Holds to insert or update, by key.
+    pub holds: BTreeSet<Arc<str>>,
+    /// Answers to store.
+    pub receipts: Vec<Receipt>,
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+            && self.new_accounts.is_empty()
+            && self.accounts.is_empty()
+            && self.receipts.is_empty()
+    }
+}
+
+/// See the module. `None` under a name or key means: looked up, and not there.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// The head as it was loaded, moved on by what this batch appends.
+    pub head: Head,
+    /// What this batch wants written.
+    pub changes: Changes,
+    accounts: HashMap<i64, Account>,
+    owners: HashMap<(Owner, Currency), Option<i64>>,
+    holds: HashMap<Arc<str>, Option<Hold>>,
+    known: HashMap<Arc<str>, Recorded>,
+    undo: Undo,
+}
+
+#[derive(Debug, Default)]
+struct Undo {
+    head: Head,
+    entries: usize,
+    receipts: usize,
+    accounts: Vec<(i64, Option<Account>)>,
+    holds: Vec<(Arc<str>, Option<Hold>)>,
+    known: Vec<Arc<str>>,
+}
+
+impl Book {
+    /// Forgets everything but the head: another writer was there.
+    pub fn forget(&mut self, head: Head) {
+        *self = Self { head, ..Self::default() };
+    }
+
+    /// Begins a batch: nothing has changed yet, no key is known.
+    pub fn begin_batch(&mut self) {
+        self.changes = Changes::default();
+        self.known.clear();
+    }
+
+    /// Ends a batch; `written` when it reached the database. What need not be remembered is dropped:
+    /// at most `bound` accounts and as many open holds are kept.
+    pub fn end_batch(&mut self, bound: usize, written: bool) {
+        self.begin_batch();
+        self.head.version += i64::from(written);
+        self.holds.retain(|_, hold| hold.as_ref().is_some_and(|h| h.state == HoldState::Open));
+        if self.holds.len() > bound {
+            self.holds.clear();
+        }
+        self.owners.retain(|_, id| id.is_some());
+        if self.accounts.len() > bound {
+            self.accounts.clear();
+            self.owners.clear();
+        }
+    }
+
+    /// Takes a loaded account.
+    pub fn load_account(&mut self, account: Account) {
+        self.owners.insert((account.owner.clone(), account.currency), Some(account.id));
+        self.accounts.insert(account.id, account);
+    }
+
+    /// Notes that an owner has no account.
+    pub fn load_absent(&mut self, owner: Owner, currency: Currency) {
+        self.owners.entry((owner, currency)).or_insert(None);
+    }
+
+    /// Takes a loaded hold, or notes that there is none.
+    pub fn load_hold(&mut self, key: Arc<str>, hold: Option<Hold>) {
+        self.holds.insert(key, hold);
+    }
+
+    /// Takes what is stored under a key.
+    pub fn load_known(&mut self, key: Arc<str>, recorded: Recorded) {
+        self.known.insert(key, recorded);
+    }
+
+    /// Whether the owner was looked up already.
+    #[must_use]
+    pub fn has_owner(&self, owner: &Owner, currency: Currency) -> bool {
+        self.owners.contains_key(&(owner.clone(), currency))
+    }
+
+    /// Whether the hold was looked up already.
+    #[must_use]
+    pub fn has_hold(&self, key: &str) -> bool {
+        self.holds.contains_key(key)
+    }
+
+    /// An account by id.
+    #[must_use]
+    pub fn account(&self, id: i64) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    /// An account by owner.
+    #[must_use]
+    pub fn owned(&self, owner: &Owner, currency: Currency) -> Option<&Account> {
+        let id = (*self.owners.get(&(owner.clone(), currency))?)?;
+        self.accounts.get(&id)
+    }
+
+    /// A hold by key.
+    #[must_use]
+    pub fn hold(&self, key: &str) -> Option<&Hold> {
+        self.holds.get(key)?.as_ref()
+    }
+
+    /// What is stored under a key.
+    #[must_use]
+    pub fn known(&self, key: &str) -> Option<&Recorded> {
+        self.known.get(key)
+    }
+
+    /// Begins a command, which may be undone.
+    pub fn begin_command(&mut self) {
+        self.undo = Undo {
+            head: self.head,
+            entries: self.changes.entries.len(),
+            receipts: self.changes.receipts.len(),
+            ..Undo::default()
+        };
+    }
+
+    /// Undoes everything since [`Self::begin_command`].
+    pub fn undo_command(&mut self) {
+        let undo = std::mem::take(&mut self.undo);
+        self.head = undo.head;
+        self.changes.entries.truncate(undo.entries);
+        self.changes.receipts.truncate(undo.receipts);
+        // Backwards, so that the oldest state is the one that stays.
+        for (id, before) in undo.accounts.into_iter().rev() {
+            match before {
+                Some(account) => {
+                    self.accounts.insert(id, account);
+                }
+                None => {
+                    if let Some(gone) = self.accounts.remove(&id) {
+                        self.owners.insert((gone.owner, gone.currency), None);
+                    }
+                    self.changes.new_accounts.remove(&id);
+                }
+            }
+        }
+        for (key, before) in undo.holds.into_iter().rev() {
+            if before.is_none() {
+                self.changes.holds.remove(&key);
+            }
+            self.holds.insert(key, before);
+        }
+        for key in undo.known {
+            self.known.remove(&key);
+        }
+    }
+
+    /// Stores an account's new state, under undo.
+    pub fn put_account(&mut self, account: Account) {
+        let before = self.accounts.get(&account.id).cloned();
+        if before.is_none() {
+            self.owners.insert((account.owner.clone(), account.currency), Some(account.id));
+            self.changes.new_accounts.insert(account.id);
+        } else if !self.changes.new_accounts.contains(&account.id) {
+            self.changes.accounts.insert(account.id);
+        }
+        self.undo.accounts.push((account.id, before));
+        self.accounts.insert(account.id, account);
+    }
+
+    /// Stores a hold's new state, under undo.
+    pub fn put_hold(&mut self, hold: Hold) {
+        let before = self.holds.get(&hold.key).cloned().flatten();
+        self.undo.holds.push((hold.key.clone(), before));
+        self.changes.holds.insert(hold.key.clone());
+        self.holds.insert(hold.key.clone(), Some(hold));
+    }
+
+    /// Remembers what a key did, so that the same key later in this batch finds it.
+    pub fn put_known(&mut self, key: &Arc<str>, recorded: Recorded) {
+        self.undo.known.push(key.clone());
+        self.known.insert(key.clone(), recorded);
+    }
+}

@@ -1,0 +1,110 @@
+//! One line of an account's history, and the hash that links it to the one before.
+
+use std::sync::Arc;
+
+use cashout_common::kind::Kind;
+use cashout_common::number::digest;
+
+use super::account::Currency;
+use super::command::Facts;
+
+/// SHA-256.
+pub type Hash = [u8; 32];
+
+/// The other side of a movement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Side {
+    /// Only between available and frozen.
+    Within,
+    /// A counter-account: its account id and name.
+    Counter(i64, Arc<str>),
+    /// Another customer: account id and user id.
+    Person(i64, i64),
+}
+
+impl Side {
+    /// The other account's id.
+    #[must_use]
+    pub fn account_id(&self) -> Option<i64> {
+        match self {
+            Self::Within => None,
+            Self::Counter(id, _) | Self::Person(id, _) => Some(*id),
+        }
+    }
+}
+
+/// One line of an account's history. Never changed, never deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Position in the ledger: dense, in commit order.
+    pub id: i64,
+    /// Id of the command's first entry.
+    pub transfer_id: i64,
+    /// Whose history.
+    pub account_id: i64,
+    /// The account's person.
+    pub user_id: i64,
+    /// The account's currency.
+    pub currency: Currency,
+    /// Position in the account's history, from 1 without gaps.
+    pub seq: i64,
+    /// The caller's key and the digest of the request; on the first entry of a command only.
+    pub key: Option<(Arc<str>, Digest)>,
+    /// What happened.
+    pub kind: Kind,
+    /// Signed movement of available, minor units.
+    pub available_delta: i64,
+    /// Signed movement of frozen, minor units.
+    pub frozen_delta: i64,
+    /// Available after it.
+    pub available_after: i64,
+    /// Frozen after it.
+    pub frozen_after: i64,
+    /// The other side.
+    pub side: Side,
+    /// The hold that was placed or ended: id and key.
+    pub hold: Option<(i64, Arc<str>)>,
+    /// What the caller knows of it.
+    pub facts: Facts,
+    /// When, never before the entry before it.
+    pub created_at: i64,
+    /// Links to the account's previous entry.
+    pub hash: Hash,
+}
+
+/// The first half of the SHA-256 of a request.
+pub type Digest = [u8; 16];
+
+impl Entry {
+    /// The hash of this entry after one with `previous`. Covers every column of the row.
+    #[must_use]
+    pub fn hash_after(&self, previous: &Hash) -> Hash {
+        let numbers = [
+            self.id,
+            self.transfer_id,
+            self.account_id,
+            self.seq,
+            i64::from(self.kind.row().number),
+            self.available_delta,
+            self.frozen_delta,
+            self.available_after,
+            self.frozen_after,
+            self.side.account_id().unwrap_or(0),
+            self.hold.as_ref().map_or(0, |(id, _)| *id),
+            self.created_at,
+        ];
+        let mut fixed = [0_u8; 96];
+        for (slot, number) in fixed.chunks_exact_mut(8).zip(numbers) {
+            slot.copy_from_slice(&number.to_be_bytes());
+        }
+        let (key, request): (&[u8], &[u8]) = match &self.key {
+            Some((key, request)) => (key.as_bytes(), request),
+            None => (&[], &[]),
+        };
+        let mut parts: Vec<&[u8]> = vec![previous, &fixed, key, request];
+        if !self.facts.is_empty() {
+            parts.extend(self.facts.fields().map(str::as_bytes));
+        }
+        digest(&parts)
+    }
+}

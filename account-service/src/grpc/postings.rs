@@ -1,0 +1,133 @@
+//! Methods that move money: each one command to the poster.
+
+use cashout_proto::account::v1 as pb;
+use cashout_proto::{Failure, Reason};
+
+use super::{Server, answer, post_failure, request};
+use crate::domain::{Account, Command, Outcome, Posted};
+use crate::service::poster::PostError;
+
+/// Most transfers of one batch.
+const BATCH: usize = 1000;
+
+impl Server {
+    pub(super) async fn post_transfer(
+        &self,
+        request: pb::PostTransferRequest,
+    ) -> Result<pb::PostTransferResponse, Failure> {
+        let transfer = request::transfer(&request, String::new())?;
+        Ok(answer::posted(&self.posted(Command::Post(transfer)).await?))
+    }
+
+    pub(super) async fn post_transfers(
+        &self,
+        request: pb::PostTransfersRequest,
+    ) -> Result<pb::PostTransfersResponse, Failure> {
+        let count = request.transfers.len();
+        if !(1..=BATCH).contains(&count) {
+            return Err(Failure::field("transfers", format!("must be 1 to {BATCH}")));
+        }
+        let parsed = request.transfers.iter().enumerate();
+        let parsed = parsed.map(|(i, t)| request::transfer(t, format!("transfers[{i}].")));
+        let results = if request.all_or_nothing {
+            // One malformed item refuses the whole before anything is asked of the ledger.
+            let transfers = parsed.collect::<Result<Vec<_>, _>>()?;
+            match self.poster.post(Command::PostAll(transfers)).await.map_err(post_failure)? {
+                Outcome::All(results) => {
+                    results.into_iter().map(|r| r.map_err(|e| answer::refusal(&e))).collect()
+                }
+                _ => return Err(unexpected()),
+            }
+        } else {
+            self.post_independent(parsed.collect()).await
+        };
+        Ok(pb::PostTransfersResponse { results: results.into_iter().map(result).collect() })
+    }
+
+    /// Malformed items are refused by themselves, the others are carried out in order.
+    async fn post_independent(
+        &self,
+        parsed: Vec<Result<crate::domain::Transfer, Failure>>,
+    ) -> Vec<Result<Posted, Failure>> {
+        let commands = parsed.iter().filter_map(|p| p.as_ref().ok().cloned()).map(Command::Post);
+        let mut answers = self.poster.post_each(commands.collect()).await.into_iter();
+        let results = parsed.into_iter().map(|item| {
+            item?;
+            match answers.next() {
+                Some(Ok(Outcome::Posted(posted))) => Ok(posted),
+                Some(Err(error)) => Err(post_failure(error)),
+                _ => Err(unexpected()),
+            }
+        });
+        results.collect()
+    }
+
+    pub(super) async fn adjust_account(
+        &self,
+        request: pb::AdjustAccountRequest,
+        operator: &str,
+    ) -> Result<pb::AdjustAccountResponse, Failure> {
+        let command = request::adjust(&request, operator)?;
+        match self.poster.post(command).await.map_err(post_failure)? {
+            Outcome::Account { account, replayed, .. } => {
+                let account = Some(answer::account(&account));
+                Ok(pb::AdjustAccountResponse { account, replayed })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) async fn place_hold(
+        &self,
+        request: pb::PlaceHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::place(&request)?).await?))
+    }
+
+    pub(super) async fn settle_hold(
+        &self,
+        request: pb::SettleHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::settle(&request)?).await?))
+    }
+
+    pub(super) async fn release_hold(
+        &self,
+        request: pb::ReleaseHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::release(&request)?).await?))
+    }
+
+    /// Carries out a command that appends entries.
+    async fn posted(&self, command: Command) -> Result<Posted, Failure> {
+        match self.poster.post(command).await.map_err(post_failure)? {
+            Outcome::Posted(posted) => Ok(posted),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Carries out a command that answers an account; the flag tells whether it is new.
+    pub(super) async fn changed(&self, command: Command) -> Result<(Account, bool), Failure> {
+        match self.poster.post(command).await {
+            Ok(Outcome::Account { account, created, .. }) => Ok((account, created)),
+            Ok(_) => Err(unexpected()),
+            Err(PostError::Refused(refusal)) => Err(answer::refusal(&refusal)),
+            Err(PostError::Failed(failure)) => Err(failure),
+        }
+    }
+}
+
+fn result(result: Result<Posted, Failure>) -> pb::TransferResult {
+    use pb::transfer_result::Outcome as Wire;
+    let outcome = match result {
+        Ok(posted) => Wire::Posted(answer::posted(&posted)),
+        Err(failure) => Wire::Refused(answer::batch_refusal(failure)),
+    };
+    pb::TransferResult { outcome: Some(outcome) }
+}
+
+/// The poster answers each command in its own form; anything else is a defect.
+fn unexpected() -> Failure {
+    tracing::error!("a command was answered in another command's form");
+    Failure::new(Reason::Internal, "internal error")
+}

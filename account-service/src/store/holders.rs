@@ -1,0 +1,198 @@
+//! Storing the person behind accounts. Writes run as jobs of the group writer.
+
+use cashout_common::db::Conn;
+use cashout_common::on_engine;
+use cashout_common::writer::WriteError;
+use cashout_proto::{Failure, Reason};
+use sqlx::FromRow;
+
+use super::{Store, fetch_list};
+
+/// A person as stored.
+#[derive(Debug, Clone, FromRow)]
+pub struct HolderRow {
+    /// Who.
+    pub user_id: i64,
+    /// As shown.
+    pub username: String,
+    /// Full number.
+    pub mobile: String,
+    /// 0 or 1.
+    pub is_member: i64,
+    /// Money saved as a member, minor units.
+    pub saved_minor: i64,
+    /// JSON list of [title, subtitle].
+    pub privileges: String,
+    /// First seen.
+    pub created_at: i64,
+    /// Last changed.
+    pub updated_at: i64,
+}
+
+/// Where a person is paid, as stored.
+#[derive(Debug, Clone, FromRow)]
+pub struct PayeeRow {
+    /// Who.
+    pub user_id: i64,
+    /// 1 WeChat, 2 Alipay.
+    pub method: i64,
+    /// The id money is sent to.
+    pub payee_id: String,
+    /// The name the provider checks.
+    pub real_name: String,
+    /// WeChat ids per app, as document 3 shows them.
+    pub mp_openid: String,
+    /// See `mp_openid`.
+    pub dev_openid: String,
+    /// See `mp_openid`.
+    pub min_openid: String,
+    /// As shown.
+    pub nickname: String,
+    /// 0 unknown, 1 male, 2 female.
+    pub sex: i64,
+    /// When it was bound.
+    pub bound_at: i64,
+}
+
+/// What the documents show of a member.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// Whether the person is one.
+    pub is_member: bool,
+    /// Title and subtitle.
+    pub privileges: Vec<(String, String)>,
+    /// Minor units.
+    pub saved_minor: i64,
+}
+
+const PROFILE: &str = "INSERT INTO holder VALUES ($1, $2, $3, 0, 0, '[]', $4, $4) \
+    ON CONFLICT (user_id) DO UPDATE SET username = $2, mobile = $3, updated_at = $4 \
+    WHERE holder.username <> $2 OR holder.mobile <> $3";
+const MEMBERSHIP: &str = "UPDATE holder SET is_member = $2, saved_minor = $3, privileges = $4, \
+    updated_at = $5 WHERE user_id = $1";
+const TOUCH: &str = "UPDATE holder SET updated_at = $2 WHERE user_id = $1";
+const BIND: &str = "INSERT INTO payee VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+    ON CONFLICT (user_id, method) DO UPDATE SET payee_id = $3, real_name = $4, mp_openid = $5, \
+    dev_openid = $6, min_openid = $7, nickname = $8, sex = $9, bound_at = $10";
+const UNBIND: &str = "DELETE FROM payee WHERE user_id = $1 AND method = $2";
+
+macro_rules! holder_select {
+    () => {
+        "SELECT user_id, username, mobile, is_member, saved_minor, privileges, created_at, \
+         updated_at FROM holder WHERE "
+    };
+}
+
+impl Store {
+    /// Holders with their payees, by id and by exact user name; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn holders(
+        &self,
+        ids: &[i64],
+        username: &str,
+    ) -> Result<Vec<(HolderRow, Vec<PayeeRow>)>, sqlx::Error> {
+        let readers = self.database().readers();
+        let mut rows: Vec<HolderRow> =
+            fetch_list!(readers, p => p, HolderRow, concat!(holder_select!(), "user_id"), ids)?;
+        if !username.is_empty() {
+            const NAMED: &str =
+                concat!(holder_select!(), "username = $1 ORDER BY user_id LIMIT 1000");
+            let named: Vec<HolderRow> =
+                on_engine!(readers, p => sqlx::query_as(NAMED).bind(username).fetch_all(p).await?);
+            rows.extend(named.into_iter().filter(|n| !ids.contains(&n.user_id)));
+        }
+        let found: Vec<i64> = rows.iter().map(|r| r.user_id).collect();
+        let payees = fetch_list!(readers, p => p, PayeeRow,
+            "SELECT user_id, method, payee_id, real_name, mp_openid, dev_openid, min_openid, \
+             nickname, sex, bound_at FROM payee WHERE user_id", &found)?;
+        let of = |id| {
+            let mut own: Vec<PayeeRow> =
+                payees.iter().filter(|p| p.user_id == id).cloned().collect();
+            own.sort_by_key(|p| p.method);
+            own
+        };
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let own = of(row.user_id);
+                (row, own)
+            })
+            .collect())
+    }
+}
+
+/// Creates or replaces a profile; the same one again changes nothing.
+///
+/// # Errors
+/// When the database does not answer; so for every write here.
+pub async fn set_profile(
+    conn: &mut Conn,
+    user_id: i64,
+    username: &str,
+    mobile: &str,
+    now_us: i64,
+) -> Result<(), WriteError> {
+    on_engine!(conn, c => sqlx::query(PROFILE).bind(user_id).bind(username).bind(mobile).bind(now_us)
+        .execute(&mut *c).await.map(drop)?);
+    Ok(())
+}
+
+/// Replaces a membership.
+///
+/// # Errors
+/// `HOLDER_NOT_FOUND` when there is no such person.
+pub async fn set_membership(
+    conn: &mut Conn,
+    user_id: i64,
+    membership: &Membership,
+    now_us: i64,
+) -> Result<(), WriteError> {
+    let privileges = super::json_list(&membership.privileges);
+    let done = on_engine!(conn, c => sqlx::query(MEMBERSHIP).bind(user_id).bind(i64::from(membership.is_member))
+        .bind(membership.saved_minor).bind(privileges).bind(now_us)
+        .execute(&mut *c).await.map(|r| r.rows_affected())?);
+    found(done)
+}
+
+/// Binds a payee, replacing the one of the same method.
+///
+/// # Errors
+/// `HOLDER_NOT_FOUND` when there is no such person.
+pub async fn bind_payee(conn: &mut Conn, payee: &PayeeRow) -> Result<(), WriteError> {
+    touch(conn, payee.user_id, payee.bound_at).await?;
+    on_engine!(conn, c => sqlx::query(BIND).bind(payee.user_id).bind(payee.method).bind(&payee.payee_id)
+        .bind(&payee.real_name).bind(&payee.mp_openid).bind(&payee.dev_openid).bind(&payee.min_openid)
+        .bind(&payee.nickname).bind(payee.sex).bind(payee.bound_at)
+        .execute(&mut *c).await.map(drop)?);
+    Ok(())
+}
+
+/// Removes a binding, if there is one.
+///
+/// # Errors
+/// `HOLDER_NOT_FOUND` when there is no such person.
+pub async fn unbind_payee(
+    conn: &mut Conn,
+    user_id: i64,
+    method: i64,
+    now_us: i64,
+) -> Result<(), WriteError> {
+    touch(conn, user_id, now_us).await?;
+    on_engine!(conn, c => sqlx::query(UNBIND).bind(user_id).bind(method).execute(&mut *c).await.map(drop)?);
+    Ok(())
+}
+
+async fn touch(conn: &mut Conn, user_id: i64, now_us: i64) -> Result<(), WriteError> {
+    let done = on_engine!(conn, c => sqlx::query(TOUCH).bind(user_id).bind(now_us)
+        .execute(&mut *c).await.map(|r| r.rows_affected())?);
+    found(done)
+}
+
+fn found(rows: u64) -> Result<(), WriteError> {
+    if rows == 0 {
+        return Err(Failure::new(Reason::HolderNotFound, "there is no such person").into());
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Reading accounts, holds and entries: always what is committed, never the poster's cache.
+
+use cashout_common::db::Engine;
+use cashout_common::on_engine;
+
+use super::rows::{AccountRow, EntryRow, HoldRow, account_columns, entry_select, hold_columns};
+use super::{Store, fetch_list};
+use crate::domain::{Account, Entry, Hold, Owner, Which};
+
+/// An account, and what is read at the same moment.
+#[derive(Debug, Clone)]
+pub struct AccountView {
+    /// The account.
+    pub account: Account,
+    /// Its open holds, oldest first; only when asked for.
+    pub open_holds: Vec<Hold>,
+    /// The next scheduled release: when, and how much at that time; zeros for none.
+    pub next_release: (i64, i64),
+}
+
+const BY_ID: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM account a WHERE a.id = $1 AND a.user_id IS NOT NULL"
+);
+const BY_PERSON: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM account a WHERE a.user_id = $1 AND a.currency = $2"
+);
+const OPEN_HOLDS: &str = concat!(
+    "SELECT ",
+    hold_columns!(),
+    " FROM hold h WHERE h.account_id = $1 AND h.state = 1 ORDER BY h.id LIMIT 1000"
+);
+/// Uses hold_by_account; the open scheduled holds of one account are few.
+const NEXT_RELEASE: &str = "SELECT h.release_at, CAST(SUM(h.amount) AS BIGINT) FROM hold h \
+    WHERE h.account_id = $1 AND h.state = 1 AND h.release_at > 0 \
+    GROUP BY h.release_at ORDER BY h.release_at LIMIT 1";
+const HOLD: &str = concat!("SELECT ", hold_columns!(), " FROM hold h WHERE h.key = $1");
+const HOLDS: &str = concat!(
+    "SELECT ",
+    hold_columns!(),
+    " FROM hold h WHERE h.account_id = $1 AND h.id < $2 AND (h.state = 1 OR NOT $3) ",
+    "ORDER BY h.id DESC LIMIT $4"
+);
+/// Uses hold_due.
+const DUE: &str = concat!(
+    "SELECT ",
+    hold_columns!(),
+    " FROM hold h WHERE h.state = 1 AND h.release_at > 0 AND h.release_at <= $1 ",
+    "ORDER BY h.release_at LIMIT $2"
+);
+const NEXT_DUE: &str = "SELECT MIN(release_at) FROM hold WHERE state = 1 AND release_at > 0";
+const ENTRY: &str = concat!(entry_select!(), "WHERE e.id = $1");
+const ENTRIES_AFTER: &str = concat!(entry_select!(), "WHERE e.id > $1 ORDER BY e.id LIMIT $2");
+const LAST_ENTRY_ID: &str = "SELECT last_entry_id FROM ledger_head WHERE id = 1";
+
+type Read<T> = Result<T, sqlx::Error>;
+
+impl Store {
+    /// One account of a person.
+    ///
+    /// # Errors
+    /// When the database does not answer; so for every read here.
+    pub async fn account(&self, which: &Which) -> Read<Option<Account>> {
+        let row: Option<AccountRow> = on_engine!(self.database().readers(), p => match which {
+            Which::Id(id) => sqlx::query_as(BY_ID).bind(id).fetch_optional(p).await?,
+            Which::Person(user, currency) => {
+                sqlx::query_as(BY_PERSON).bind(user).bind(currency.code()).fetch_optional(p).await?
+            }
+        });
+        Ok(row.map(Account::from))
+    }
+
+    /// One account with its holds, all of one moment.
+    pub async fn account_view(&self, which: &Which, with_holds: bool) -> Read<Option<AccountView>> {
+        let mut snapshot = self.database().snapshot().await?;
+        let row: Option<AccountRow> = on_engine!(&mut snapshot, tx => match which {
+            Which::Id(id) => sqlx::query_as(BY_ID).bind(id).fetch_optional(&mut **tx).await?,
+            Which::Person(user, currency) => {
+                sqlx::query_as(BY_PERSON).bind(user).bind(currency.code()).fetch_optional(&mut **tx).await?
+            }
+        });
+        let Some(account) = row.map(Account::from) else { return Ok(None) };
+        let holds: Vec<HoldRow> = if with_holds {
+            on_engine!(&mut snapshot, tx => sqlx::query_as(OPEN_HOLDS).bind(account.id).fetch_all(&mut **tx).await?)
+        } else {
+            vec![]
+        };
+        let next: Option<(i64, i64)> = on_engine!(&mut snapshot, tx => sqlx::query_as(NEXT_RELEASE).bind(account.id).fetch_optional(&mut **tx).await?);
+        on_engine!(snapshot, tx => tx.rollback().await?);
+        let open_holds = holds.into_iter().map(Hold::from).collect();
+        Ok(Some(AccountView { account, open_holds, next_release: next.unwrap_or_default() }))
+    }
+
+    /// Accounts by id and by person; those that do not exist are left out.
+    pub async fn accounts(&self, wanted: &[Which]) -> Read<Vec<Account>> {
+        let ids: Vec<i64> = wanted
+            .iter()
+            .filter_map(|w| if let Which::Id(id) = w { Some(*id) } else { None })
+            .collect();
+        let people: Vec<i64> = wanted
+            .iter()
+            .filter_map(|w| if let Which::Person(id, _) = w { Some(*id) } else { None })
+            .collect();
+        let mut rows = fetch_list!(self.database().readers(), p => p, AccountRow,
+            concat!("SELECT ", account_columns!(), " FROM account a WHERE a.user_id IS NOT NULL AND a.id"), &ids)?;
+        rows.extend(fetch_list!(self.database().readers(), p => p, AccountRow,
+            concat!("SELECT ", account_columns!(), " FROM account a WHERE a.user_id"), &people)?);
+        let found: Vec<Account> = rows.into_iter().map(Account::from).collect();
+        let is = |which: &Which, account: &Account| match which {
+            Which::Id(id) => account.id == *id,
+            Which::Person(id, currency) => {
+                account.owner == Owner::Person(*id) && account.currency == *currency
+            }
+        };
+        Ok(wanted.iter().filter_map(|which| found.iter().find(|a| is(which, a)).cloned()).collect())
+    }
+
+    /// One hold by key, and its account.
+    pub async fn hold(&self, key: &str) -> Read<Option<(Hold, Account)>> {
+        let row: Option<HoldRow> = on_engine!(self.database().readers(), p => sqlx::query_as(HOLD).bind(key).fetch_optional(p).await?);
+        let Some(hold) = row.map(Hold::from) else { return Ok(None) };
+        let account = self.account(&Which::Id(hold.account_id)).await?;
+        Ok(account.map(|account| (hold, account)))
+    }
+
+    /// Holds of one account with a smaller id, newest first.
+    pub async fn holds(
+        &self,
+        account_id: i64,
+        before_id: i64,
+        open_only: bool,
+        limit: i64,
+    ) -> Read<Vec<Hold>> {
+        let rows: Vec<HoldRow> = on_engine!(self.database().readers(), p => sqlx::query_as(HOLDS)
+            .bind(account_id).bind(before_id).bind(open_only).bind(limit).fetch_all(p).await?);
+        Ok(rows.into_iter().map(Hold::from).collect())
+    }
+
+    /// Holds that are to be released by `now_us`, oldest first.
+    pub async fn due_holds(&self, now_us: i64, limit: i64) -> Read<Vec<Hold>> {
+        let rows: Vec<HoldRow> = on_engine!(self.database().readers(), p => sqlx::query_as(DUE).bind(now_us).bind(limit).fetch_all(p).await?);
+        Ok(rows.into_iter().map(Hold::from).collect())
+    }
+
+    /// When the next hold is to be released.
+    pub async fn next_due_us(&self) -> Read<Option<i64>> {
+        on_engine!(self.database().readers(), p => sqlx::query_scalar(NEXT_DUE).fetch_one(p).await)
+    }
+
+    /// One entry by id.
+    pub async fn entry(&self, id: i64) -> Read<Option<Entry>> {
+        let row: Option<EntryRow> = on_engine!(self.database().readers(), p => sqlx::query_as(ENTRY).bind(id).fetch_optional(p).await?);
+        Ok(row.map(Entry::from))
+    }
+
+    /// Entries of the whole ledger after an id, oldest first.
+    pub async fn entries_after(&self, id: i64, limit: i64) -> Read<Vec<Entry>> {
+        let rows: Vec<EntryRow> = on_engine!(self.database().readers(), p => sqlx::query_as(ENTRIES_AFTER).bind(id).bind(limit).fetch_all(p).await?);
+        Ok(rows.into_iter().map(Entry::from).collect())
+    }
+
+    /// Id of the newest entry.
+    pub async fn last_entry_id(&self) -> Read<i64> {
+        on_engine!(self.database().readers(), p => sqlx::query_scalar(LAST_ENTRY_ID).fetch_one(p).await)
+    }
+
+    /// Whether the database is PostgreSQL, where other instances may write too.
+    #[must_use]
+    pub fn shared(&self) -> bool {
+        matches!(self.database().readers(), Engine::Postgres(_))
+    }
+}
