@@ -110,3 +110,17 @@ pub async fn verify(database_url: &str) -> anyhow::Result<Report> {
     store.database().close().await;
     Ok(report)
 }
+
+/// Every hold whose key begins with `prefix`, for a comparison with who placed them (G12).
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn holds_found(
+    database_url: &str,
+    prefix: &str,
+) -> anyhow::Result<Vec<store::standing::FoundHold>> {
+    let store = Store::open_read_only(database_url).await?;
+    let found = store.holds_under(prefix).await?;
+    store.database().close().await;
+    Ok(found)
+}

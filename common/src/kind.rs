@@ -1,7 +1,7 @@
 //! The one table of entry kinds: number, name, direction and which lifetime total it moves.
 //!
 //! Numbers and names are document 2's `process_type` and `trade_type` (8 购物, 31 返钱, 35 任务) and,
-//! where it is silent, its origin system's; 36 is ours. Must not know: balances, accounts, JSON.
+//! where it is silent, its origin system's; 36 and 37 are ours. Must not know: balances, accounts, JSON.
 
 /// Which way available money may move under a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Direction {
     Either,
     /// Back from a hold; never a transfer of its own.
     Back,
+    /// Moves nothing: it only leaves a line in the history.
+    Still,
 }
 
 /// Which lifetime total a movement of the account's whole (available + frozen) belongs to, so that
@@ -98,6 +100,8 @@ kinds! {
     Task = 35, "任务", In, BySign, "platform:income";
     /// Between two customers.
     Transfer = 36, "转账", Either, BySign, "";
+    /// An operator locked or unlocked the account; nothing moved.
+    StateChange = 37, "账户状态变更", Still, BySign, "";
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ $$ BEGIN RAISE EXCEPTION 'entries are never changed or deleted'; END $$;
 CREATE TRIGGER entry_is_final BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
 FOR EACH STATEMENT EXECUTE FUNCTION entry_is_final();
 
--- Answers of commands that may leave no entry (an operator's lock): key, digest, the account as answered.
+-- Answers that entries alone do not tell (an operator's adjustment): the account as it was answered.
 CREATE TABLE receipt (
     key        TEXT COLLATE "C" PRIMARY KEY,
     digest     BYTEA   NOT NULL,

@@ -80,7 +80,7 @@ BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
 BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
 
--- Answers of commands that may leave no entry (an operator's lock): key, digest, the account as answered.
+-- Answers that entries alone do not tell (an operator's adjustment): the account as it was answered.
 CREATE TABLE receipt (
     key        TEXT PRIMARY KEY,
     digest     BLOB    NOT NULL,

@@ -209,18 +209,19 @@ fn adjust(
         };
     }
     let mut account = find(book, account)?;
-    let mut entries = Vec::new();
-    if amount != 0 {
-        if amount < 0 {
-            enough(&account, -amount, account.overdraft_limit)?;
-        }
+    if amount < 0 {
+        enough(&account, -amount, account.overdraft_limit)?;
+    }
+    // Also a mere change of the lock leaves an entry: it is history, and it holds the key.
+    let line = if amount == 0 {
+        Line::first(book, key, Kind::StateChange, facts)
+    } else {
         let counter = Arc::from(Kind::Adjustment.row().counter);
         let side = move_counter(book, &counter, account.currency, -amount)?;
-        let line =
-            Line { side, available: amount, ..Line::first(book, key, Kind::Adjustment, facts) };
-        entries.push(append(book, &account, line)?);
-        account = find(book, &Which::Id(account.id))?;
-    }
+        Line { side, available: amount, ..Line::first(book, key, Kind::Adjustment, facts) }
+    };
+    let entries = vec![append(book, &account, line)?];
+    account = find(book, &Which::Id(account.id))?;
     if let Some(locked) = locked {
         set_lock(book, &mut account, locked);
     }

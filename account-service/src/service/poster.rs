@@ -208,6 +208,12 @@ impl Worker {
         let now_us = self.clock.now_us();
         let results: Results =
             commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect();
+        // A trusting run does not know old keys. One that is written twice breaks a unique key, but a
+        // refusal writes nothing: it may be the repetition of a command that was carried out.
+        if !careful && load::any_known(&mut conn, &keys_of_refused(commands, &results)).await? {
+            self.conn = Some(conn);
+            return Ok(Tried::Stale);
+        }
         let changes = !self.book.changes.is_empty();
         let written = if changes {
             write::changes(&mut conn, &self.book, careful).await?
@@ -236,6 +242,20 @@ impl Worker {
         let same = stored.version == self.book.head.version;
         Ok(if same { Written::Done } else { Written::Stale })
     }
+}
+
+/// Keys of commands that were refused, wholly or as a batch.
+fn keys_of_refused<'a>(
+    commands: &'a [Command],
+    results: &[Result<Outcome, Refusal>],
+) -> Vec<&'a str> {
+    let refused = |result: &Result<Outcome, Refusal>| match result {
+        Ok(Outcome::All(items)) => items.iter().any(Result::is_err),
+        Ok(_) => false,
+        Err(_) => true,
+    };
+    let all = commands.iter().zip(results).filter(|(_, result)| refused(result));
+    all.flat_map(|(command, _)| command.keys()).map(|key| &*key.text).collect()
 }
 
 /// Deadlocks and serialization failures: the whole batch runs again, never half of it.

@@ -92,6 +92,19 @@ pub async fn known(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> Lo
     load_receipts(conn, book, &keys).await
 }
 
+/// Whether anything is stored under one of these keys.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn any_known(conn: &mut Conn, keys: &[&str]) -> Loaded<bool> {
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    type Row = (i64,);
+    let found = fetch_list!(conn, c => &mut *c, Row, "SELECT id FROM entry WHERE key", keys)?;
+    Ok(!found.is_empty())
+}
+
 async fn load_receipts(conn: &mut Conn, book: &mut Book, keys: &[&str]) -> Loaded<()> {
     type Row = (String, Vec<u8>, String);
     let rows = fetch_list!(conn, c => &mut *c, Row,

@@ -7,6 +7,7 @@ pub mod holders;
 pub mod load;
 pub mod reads;
 pub mod rows;
+pub mod standing;
 pub mod statement;
 
 pub mod verify;

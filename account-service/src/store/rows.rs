@@ -165,17 +165,22 @@ impl From<HoldRow> for Hold {
             account_id: row.account_id,
             amount: row.amount,
             kind: kind_of(row.kind),
-            state: match row.state {
-                2 => HoldState::Settled,
-                3 => HoldState::Released,
-                _ => HoldState::Open,
-            },
+            state: hold_state(row.state),
             settled: row.settled,
             released: row.released,
             release_at: row.release_at,
             created_at: row.created_at,
             ended_at: row.ended_at,
         }
+    }
+}
+
+/// How a stored hold stands.
+pub(super) fn hold_state(number: i64) -> HoldState {
+    match number {
+        2 => HoldState::Settled,
+        3 => HoldState::Released,
+        _ => HoldState::Open,
     }
 }
 

@@ -130,7 +130,9 @@ const QUERIES: &[Query] = &[
         rows: ENTRIES,
         violations: "SELECT 'entry ' || id FROM entry WHERE (id = transfer_id) <> (key IS NOT NULL) \
             OR (key IS NULL) <> (digest IS NULL) UNION ALL \
-            SELECT 'key of entry ' || MIN(id) FROM entry WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1",
+            SELECT 'key of entry ' || MIN(id) FROM entry WHERE key IS NOT NULL GROUP BY key \
+            HAVING count(*) > 1 UNION ALL SELECT 'receipt of ' || r.created_at FROM receipt r \
+            LEFT JOIN entry e ON e.key = r.key WHERE e.id IS NULL",
     },
 ];
 
