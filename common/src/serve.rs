@@ -126,6 +126,9 @@ pub async fn accept<S, B>(
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .max_concurrent_streams(1024)
+        // A gateway's one connection carries the cancelled calls of all its clients; the default of
+        // 20 would close it for everybody.
+        .max_pending_accept_reset_streams(Some(1024))
         .max_header_list_size(16 * 1024);
     let draining = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
@@ -188,23 +191,19 @@ pub async fn grpc(
     routes.add_service(health);
     routes.add_service(reflection().build_v1()?);
     routes.add_service(reflection().build_v1alpha()?);
-    let follow = {
-        let stop = stop.clone();
-        async move {
-            loop {
-                let serving = *ready.borrow_and_update() && !stop.is_cancelled();
-                let status =
-                    if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-                reporter.set_service_status(name, status).await;
-                tokio::select! {
-                    changed = ready.changed() => if changed.is_err() { stop.cancelled().await },
-                    () = stop.cancelled() => {}
-                }
-                if stop.is_cancelled() {
-                    reporter.set_service_status(name, ServingStatus::NotServing).await;
-                    return;
-                }
+    let status = |serving| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    // Known before the first connection is accepted.
+    let serving = *ready.borrow_and_update();
+    reporter.set_service_status(name, status(serving)).await;
+    let stopping = stop.clone();
+    let follow = async move {
+        while !stopping.is_cancelled() {
+            tokio::select! {
+                changed = ready.changed() => if changed.is_err() { stopping.cancelled().await },
+                () = stopping.cancelled() => {}
             }
+            let serving = *ready.borrow_and_update() && !stopping.is_cancelled();
+            reporter.set_service_status(name, status(serving)).await;
         }
     };
     let follow = tokio::spawn(follow);

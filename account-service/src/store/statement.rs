@@ -31,17 +31,17 @@ pub struct Filter {
 /// How many entries of an account are older than a time. Uses entry's unique (account_id, seq).
 const SEQ_BEFORE: &str = "WITH RECURSIVE s (lo, hi) AS ( \
     SELECT CAST(0 AS BIGINT), COALESCE((SELECT last_seq FROM account WHERE id = $1), 0) UNION ALL \
-    SELECT CASE WHEN older THEN middle ELSE lo END, CASE WHEN older THEN hi ELSE middle - 1 END \
-    FROM (SELECT lo, hi, (lo + hi + 1) / 2 AS middle, (SELECT e.created_at < $2 FROM entry e \
-      WHERE e.account_id = $1 AND e.seq = (s.lo + s.hi + 1) / 2) AS older FROM s WHERE lo < hi) t) \
+    SELECT CASE WHEN e.created_at < $2 THEN e.seq ELSE s.lo END, \
+      CASE WHEN e.created_at < $2 THEN s.hi ELSE e.seq - 1 END \
+    FROM s JOIN entry e ON e.account_id = $1 AND e.seq = (s.lo + s.hi + 1) / 2 WHERE s.lo < s.hi) \
     SELECT MAX(lo) FROM s WHERE lo >= hi";
 
 /// How many entries of the ledger are older than a time. Uses entry's primary key.
 const ID_BEFORE: &str = "WITH RECURSIVE s (lo, hi) AS ( \
     SELECT CAST(0 AS BIGINT), (SELECT last_entry_id FROM ledger_head WHERE id = 1) UNION ALL \
-    SELECT CASE WHEN older THEN middle ELSE lo END, CASE WHEN older THEN hi ELSE middle - 1 END \
-    FROM (SELECT lo, hi, (lo + hi + 1) / 2 AS middle, (SELECT e.created_at < $1 FROM entry e \
-      WHERE e.id = (s.lo + s.hi + 1) / 2) AS older FROM s WHERE lo < hi) t) \
+    SELECT CASE WHEN e.created_at < $1 THEN e.id ELSE s.lo END, \
+      CASE WHEN e.created_at < $1 THEN s.hi ELSE e.id - 1 END \
+    FROM s JOIN entry e ON e.id = (s.lo + s.hi + 1) / 2 WHERE s.lo < s.hi) \
     SELECT MAX(lo) FROM s WHERE lo >= hi";
 
 const BALANCE: &str = "SELECT available_after, frozen_after, seq FROM entry \

@@ -1,0 +1,241 @@
+//! Reading the ledger on both engines: statements, past balances, streams, and proofs.
+
+mod support;
+
+use std::time::Duration;
+
+use cashout_common::db::{Database, command};
+use cashout_proto::account::v1 as pb;
+use support::{NOON_US, Stack, credit, databases, debit, person, place, reason, release};
+
+fn filter(user: i64) -> pb::StatementFilter {
+    pb::StatementFilter { account: Some(person(user)), ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_filters_counts_and_pages() -> anyhow::Result<()> {
+    for database in databases("statement").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7, 8]).await?;
+        let day = Duration::from_secs(86_400);
+        for i in 0..10 {
+            s.client.post_transfer(credit(&format!("c{i}"), 7, 10)).await?;
+            s.client.post_transfer(debit(&format!("d{i}"), 7, 1)).await?;
+            s.client.post_transfer(credit(&format!("other{i}"), 8, 5)).await?;
+            s.clock.advance(day);
+        }
+        let base = filter(7);
+        let expend = pb::Direction::Expend.into();
+        let third_day = pb::StatementFilter {
+            from_us: NOON_US + 2 * 86_400_000_000,
+            until_us: NOON_US + 3 * 86_400_000_000,
+            ..base.clone()
+        };
+        for (filter, total, sum) in [
+            (base.clone(), 20, 90),
+            (pb::StatementFilter { direction: expend, ..base.clone() }, 10, -10),
+            (pb::StatementFilter { kinds: vec![35], ..base.clone() }, 10, 100),
+            (third_day.clone(), 2, 9),
+            (pb::StatementFilter { account: None, ..third_day.clone() }, 3, 14),
+            (pb::StatementFilter { account: Some(person(99)), ..base.clone() }, 0, 0),
+            (pb::StatementFilter { from_us: NOON_US + 99 * 86_400_000_000, ..base.clone() }, 0, 0),
+        ] {
+            let request =
+                pb::ListStatementRequest { filter: Some(filter.clone()), page: 1, page_size: 3 };
+            let page = s.client.list_statement(request).await?.into_inner();
+            assert_eq!((page.total, page.sum_available_minor), (total, sum), "{filter:?}");
+            assert!(page.entries.windows(2).all(|w| w[0].id > w[1].id), "newest first");
+        }
+        // By cursor, both ways, everything exactly once.
+        for oldest_first in [false, true] {
+            let (mut seen, mut after_id) = (Vec::new(), 0);
+            loop {
+                let filter = Some(base.clone());
+                let request = pb::ScanStatementRequest { filter, after_id, oldest_first, limit: 7 };
+                let page = s.client.scan_statement(request).await?.into_inner();
+                seen.extend(page.entries.iter().map(|e| e.seq));
+                after_id = page.next_after_id;
+                if after_id == 0 {
+                    break;
+                }
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, (1..=20).collect::<Vec<_>>());
+        }
+        for (at_us, expected) in
+            [(NOON_US - 1, (0, 0)), (NOON_US, (9, 2)), (NOON_US + 86_400_000_000, (18, 4))]
+        {
+            let request = pb::GetBalanceAtRequest { account: Some(person(7)), at_us };
+            let found = s.client.get_balance_at(request).await?.into_inner();
+            assert_eq!((found.available_minor, found.seq), expected, "{at_us}");
+        }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_only_their_own_entry() -> anyhow::Result<()> {
+    for database in databases("own_entry").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let id = s.client.post_transfer(credit("c", 7, 1)).await?.into_inner().transfer_id;
+        s.client.get_entry(pb::GetEntryRequest { id, user_id: 7 }).await?;
+        let foreign = s.client.get_entry(pb::GetEntryRequest { id, user_id: 8 }).await;
+        let absent = s.client.get_entry(pb::GetEntryRequest { id: 999, user_id: 8 }).await;
+        assert_eq!(reason(&foreign), "ENTRY_NOT_FOUND");
+        assert_eq!(
+            foreign.err().map(|e| e.message().to_owned()),
+            absent.err().map(|e| e.message().to_owned())
+        );
+        s.running.stop().await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frozen_income_is_released_on_time_once_and_after_downtime() -> anyhow::Result<()> {
+    for database in databases("release").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let hour = 3_600_000_000;
+        for (key, minor, hours) in [("a", 1_880, 1), ("b", 20, 1), ("c", 5, 2)] {
+            let frozen_until_us = NOON_US + hours * hour;
+            let to = pb::Credit { account: Some(person(7)), frozen_until_us, ..Default::default() };
+            let movement = Some(pb::post_transfer_request::Movement::Credit(to));
+            let request = pb::PostTransferRequest { movement, ..credit(key, 7, minor) };
+            s.client.post_transfer(request).await?;
+        }
+        let request = pb::GetAccountRequest { account: Some(person(7)), with_open_holds: true };
+        let view = s.client.get_account(request).await?.into_inner();
+        assert_eq!(view.open_holds.len(), 3);
+        assert_eq!((view.next_release_at_us, view.next_release_minor), (NOON_US + hour, 1_900));
+        assert_eq!(s.balance(7).await?, (0, 1_905));
+        assert_eq!(s.account(7).await?.last_income_at_us, 0, "nothing has reached available");
+        s.clock.set(NOON_US + hour - 1);
+        s.clock.set(NOON_US + hour);
+        until(&mut s, (1_900, 5)).await?;
+        assert_eq!(s.account(7).await?.last_income_at_us, NOON_US + hour);
+        // The second one comes due while the service is down; two instances find it at once.
+        s.running.stop().await;
+        let mut s = Stack::start(&database.url).await?;
+        s.clock.set(NOON_US + 50 * hour);
+        if database.engine == "postgres" {
+            let other = Stack::start(&database.url).await?;
+            other.clock.set(NOON_US + 50 * hour);
+            until(&mut s, (1_905, 0)).await?;
+            other.stop_and_verify().await?;
+        }
+        until(&mut s, (1_905, 0)).await?;
+        assert_eq!(s.account(7).await?.last_seq, 6);
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+async fn until(s: &mut Stack, expected: (i64, i64)) -> anyhow::Result<()> {
+    for _ in 0..400 {
+        if s.balance(7).await? == expected {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("still {:?}, not {expected:?}", s.balance(7).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_catches_up_and_then_sees_every_entry_live() -> anyhow::Result<()> {
+    for database in databases("stream").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        for i in 0..700 {
+            if i % 100 == 0 {
+                s.open(&[1_000 + i]).await?;
+            }
+        }
+        let old: Vec<_> = (0..700).map(|i| credit(&format!("old{i}"), 7, 1)).collect();
+        let request = pb::PostTransfersRequest { transfers: old, all_or_nothing: false };
+        s.client.post_transfers(request).await?;
+        let request = pb::StreamEntriesRequest { after_id: 100, ..Default::default() };
+        let mut stream = s.client.stream_entries(request).await?.into_inner();
+        let mut client = s.client.clone();
+        let writing = tokio::spawn(async move {
+            for i in 0..300 {
+                client.post_transfer(credit(&format!("live{i}"), 7, 1)).await?;
+            }
+            anyhow::Ok(())
+        });
+        for expected in 101..=1_000 {
+            let next = tokio::time::timeout(Duration::from_secs(10), stream.message()).await??;
+            assert_eq!(next.map(|e| e.id), Some(expected), "dense and in order");
+        }
+        writing.await??;
+        let request = pb::StreamEntriesRequest {
+            catch_up_only: true,
+            account: Some(person(7)),
+            ..Default::default()
+        };
+        let mut stream = s.client.stream_entries(request).await?.into_inner();
+        let mut count = 0;
+        while stream.message().await?.is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 1_000);
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
+    let tampering = [
+        ("G3", "UPDATE account SET available = available + 1 WHERE user_id = 7"),
+        ("G1", "UPDATE account SET available = available + 1 WHERE counter IS NOT NULL"),
+        (
+            "G3",
+            "UPDATE account SET income_total = income_total + 1, spend_total = spend_total + 1 WHERE user_id = 7",
+        ),
+        (
+            "G5",
+            "UPDATE entry SET facts = '[\"x\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]' WHERE id = 1",
+        ),
+        ("G5", "UPDATE entry SET created_at = created_at + 1 WHERE id = 2"),
+        ("G5", "DELETE FROM entry WHERE id = 1"),
+        ("G5", "DELETE FROM entry WHERE id = (SELECT MAX(id) FROM entry)"),
+        ("G4", "UPDATE hold SET amount = amount + 1 WHERE state = 1"),
+        ("G6", "UPDATE hold SET state = 3, released = amount WHERE state = 1"),
+        ("G7", "UPDATE entry SET key = NULL, digest = NULL WHERE id = 1"),
+        ("G2", "UPDATE entry SET frozen_after = -1 WHERE id = 1"),
+    ];
+    for (guarantee, sql) in tampering {
+        for database in databases("tamper").await? {
+            let mut s = Stack::start(&database.url).await?;
+            s.open(&[7]).await?;
+            s.client.post_transfer(credit("c", 7, 100)).await?;
+            s.client.place_hold(place("gone", 7, 10)).await?;
+            s.client.release_hold(release("r", "gone")).await?;
+            s.client.place_hold(place("open", 7, 10)).await?;
+            s.running.stop().await;
+            support::verified(&database.url).await?;
+            let raw = Database::open(&database.url, account_service::store::MIGRATIONS).await?;
+            let mut conn = raw.connect().await?;
+            let append_only = sql.contains(" entry ");
+            if append_only {
+                assert!(command(&mut conn, sql).await.is_err(), "history must refuse: {sql}");
+                let lift = if database.engine == "sqlite" {
+                    "DROP TRIGGER entry_no_update; DROP TRIGGER entry_no_delete"
+                } else {
+                    "ALTER TABLE entry DISABLE TRIGGER ALL"
+                };
+                command(&mut conn, lift).await?;
+            }
+            command(&mut conn, sql).await?;
+            drop(conn);
+            raw.close().await;
+            let report = account_service::verify(&database.url).await?;
+            let found = report.checks.iter().any(|c| c.id == guarantee && c.violations > 0);
+            assert!(found, "{} did not see {sql}:\n{report}", database.engine);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,343 @@
+//! The ledger over gRPC on both engines: what moves, what is refused, what a key repeats.
+
+mod support;
+
+use cashout_proto::account::v1 as pb;
+use support::{Stack, between, credit, databases, debit, person, place, reason, release, settle};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_moves_and_every_total_adds_up() -> anyhow::Result<()> {
+    for database in databases("moves").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7, 8]).await?;
+        s.client.post_transfer(credit("c1", 7, 10_000)).await?;
+        s.client.post_transfer(debit("d1", 7, 1_100)).await?;
+        s.client.post_transfer(between("b1", 7, 8, 900)).await?;
+        s.client.place_hold(place("h1", 7, 5_000)).await?;
+        assert_eq!(s.balance(7).await?, (3_000, 5_000));
+        // Part of it leaves as payout and fee, the rest returns.
+        let ended = s.client.settle_hold(settle("s1", "h1", &[4_000, 50])).await?.into_inner();
+        assert_eq!(ended.entries.len(), 3);
+        let hold = ended.hold.unwrap_or_default();
+        assert_eq!((hold.settled_minor, hold.released_minor), (4_050, 950));
+        let account = s.account(7).await?;
+        assert_eq!((account.available_minor, account.frozen_minor), (3_950, 0));
+        let totals =
+            (account.income_total_minor, account.spend_total_minor, account.withdrawn_total_minor);
+        assert_eq!(totals, (10_000, 2_000, 4_050));
+        assert_eq!(s.balance(8).await?, (900, 0));
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_ends_once_whoever_is_first() -> anyhow::Result<()> {
+    for database in databases("ends_once").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        s.client.post_transfer(credit("c", 7, 1_000)).await?;
+        for round in 0..20 {
+            let hold = format!("h{round}");
+            s.client.place_hold(place(&hold, 7, 10)).await?;
+            let (mut one, mut two) = (s.client.clone(), s.client.clone());
+            let (settled, released) = tokio::join!(
+                one.settle_hold(settle(&format!("s{round}"), &hold, &[10])),
+                two.release_hold(release(&format!("r{round}"), &hold)),
+            );
+            let reasons = [reason(&settled), reason(&released)];
+            assert!(
+                reasons == ["", "HOLD_ALREADY_SETTLED"] || reasons == ["HOLD_ALREADY_RELEASED", ""],
+                "{reasons:?}"
+            );
+        }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_one_effect_and_repeats_its_answer() -> anyhow::Result<()> {
+    for database in databases("keys").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let first = s.client.post_transfer(credit("k", 7, 500)).await?.into_inner();
+        let placed = s.client.place_hold(place("h", 7, 200)).await?.into_inner();
+        let ended = s.client.settle_hold(settle("s", "h", &[150])).await?.into_inner();
+        // A restart forgets everything that was only in memory.
+        s.running.stop().await;
+        let mut s = Stack::start(&database.url).await?;
+        let again = s.client.post_transfer(credit("k", 7, 500)).await?.into_inner();
+        assert_eq!(again, pb::PostTransferResponse { replayed: true, ..first });
+        let again = s.client.place_hold(place("h", 7, 200)).await?.into_inner();
+        assert_eq!(again, pb::HoldResponse { replayed: true, ..placed });
+        let again = s.client.settle_hold(settle("s", "h", &[150])).await?.into_inner();
+        assert_eq!(again, pb::HoldResponse { replayed: true, ..ended });
+        // The same key with anything else is refused, also across methods.
+        assert_eq!(
+            reason(&s.client.post_transfer(credit("k", 7, 501)).await),
+            "IDEMPOTENCY_CONFLICT"
+        );
+        assert_eq!(reason(&s.client.place_hold(place("k", 7, 1)).await), "IDEMPOTENCY_CONFLICT");
+        assert_eq!(reason(&s.client.release_hold(release("s", "h")).await), "IDEMPOTENCY_CONFLICT");
+        assert_eq!(s.balance(7).await?, (350, 0));
+        // A refused command leaves its key free.
+        assert_eq!(
+            reason(&s.client.post_transfer(debit("free", 7, 351)).await),
+            "INSUFFICIENT_FUNDS"
+        );
+        s.client.post_transfer(debit("free", 7, 350)).await?;
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_sent_by_sixty_four_callers_at_once_moves_money_once() -> anyhow::Result<()> {
+    for database in databases("storm").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let mut calls = Vec::new();
+        for caller in 0..64_i64 {
+            let mut client = s.client.clone();
+            // Half of them send another amount.
+            let request = credit("same", 7, 100 + caller % 2);
+            calls.push(tokio::spawn(async move { client.post_transfer(request).await }));
+        }
+        let mut refused = 0;
+        for call in calls {
+            match call.await? {
+                Ok(_) => {}
+                result => {
+                    assert_eq!(reason(&result), "IDEMPOTENCY_CONFLICT");
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!(refused, 32);
+        let (available, _) = s.balance(7).await?;
+        assert!(available == 100 || available == 101, "{available}");
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_independent_or_all_or_nothing() -> anyhow::Result<()> {
+    for database in databases("batch").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7, 8]).await?;
+        let transfers = |prefix: &str| {
+            vec![
+                credit(&format!("{prefix}1"), 7, 100),
+                between(&format!("{prefix}2"), 7, 8, 60),
+                debit(&format!("{prefix}3"), 7, 41),
+                credit(&format!("{prefix}4"), 8, 1),
+            ]
+        };
+        let batch = |prefix: &str, all_or_nothing| pb::PostTransfersRequest {
+            transfers: transfers(prefix),
+            all_or_nothing,
+        };
+        let answer = s.client.post_transfers(batch("a", true)).await?.into_inner();
+        assert_eq!(
+            outcomes(&answer),
+            ["BATCH_ABORTED", "BATCH_ABORTED", "INSUFFICIENT_FUNDS", "BATCH_ABORTED"]
+        );
+        assert_eq!(s.balance(7).await?, (0, 0));
+        let answer = s.client.post_transfers(batch("a", false)).await?.into_inner();
+        assert_eq!(outcomes(&answer), ["", "", "INSUFFICIENT_FUNDS", ""]);
+        assert_eq!(s.balance(7).await?, (40, 0));
+        assert_eq!(s.balance(8).await?, (61, 0));
+        // One thousand in one call, one of them malformed.
+        let mut transfers: Vec<_> = (0..1000).map(|i| credit(&format!("m{i}"), 8, 1)).collect();
+        transfers[500].amount_minor = 0;
+        let request = pb::PostTransfersRequest { transfers, all_or_nothing: false };
+        let answer = s.client.post_transfers(request.clone()).await?.into_inner();
+        assert_eq!(outcomes(&answer).iter().filter(|r| r.is_empty()).count(), 999);
+        assert_eq!(outcomes(&answer)[500], "INVALID_ARGUMENT");
+        assert_eq!(s.balance(8).await?, (1_060, 0));
+        let whole = pb::PostTransfersRequest { all_or_nothing: true, ..request };
+        let refused = s.client.post_transfers(whole).await;
+        assert!(
+            refused.as_ref().is_err_and(|e| e.message().contains("transfers[500].amount_minor")),
+            "{refused:?}"
+        );
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+fn outcomes(answer: &pb::PostTransfersResponse) -> Vec<String> {
+    use pb::transfer_result::Outcome;
+    let outcome = |r: &pb::TransferResult| match &r.outcome {
+        Some(Outcome::Refused(refusal)) => refusal.reason.clone(),
+        Some(Outcome::Posted(_)) => String::new(),
+        None => "nothing".to_owned(),
+    };
+    answer.results.iter().map(outcome).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_stops_new_holds_and_nothing_else() -> anyhow::Result<()> {
+    for database in databases("lock").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        s.client.post_transfer(credit("c", 7, 100)).await?;
+        s.client.place_hold(place("before", 7, 10)).await?;
+        let lock = |locked| pb::SetLockRequest { account: Some(person(7)), locked };
+        let account = s.client.set_lock(lock(true)).await?.into_inner();
+        assert_eq!((account.locked, account.locked_at_us), (true, support::NOON_US));
+        assert_eq!(reason(&s.client.place_hold(place("h", 7, 10)).await), "ACCOUNT_LOCKED");
+        s.client.post_transfer(debit("d", 7, 10)).await?;
+        s.client.release_hold(release("r", "before")).await?;
+        s.client.set_lock(lock(false)).await?;
+        s.client.place_hold(place("h", 7, 10)).await?;
+        assert_eq!(s.balance(7).await?, (80, 10));
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_adjusts_and_locks_in_one_step_under_one_key() -> anyhow::Result<()> {
+    for database in databases("adjust").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let adjust = |key: &str, amount_minor, locked| pb::AdjustAccountRequest {
+            key: key.to_owned(),
+            account: Some(person(7)),
+            amount_minor,
+            note: "correction".to_owned(),
+            locked,
+        };
+        let first = s.client.adjust_account(adjust("a", 500, Some(true))).await?.into_inner();
+        let account = first.account.clone().unwrap_or_default();
+        assert_eq!((account.available_minor, account.locked), (500, true));
+        s.client.adjust_account(adjust("b", -200, None)).await?;
+        let again = s.client.adjust_account(adjust("a", 500, Some(true))).await?.into_inner();
+        assert_eq!(again, pb::AdjustAccountResponse { replayed: true, ..first });
+        assert_eq!(
+            reason(&s.client.adjust_account(adjust("a", 0, Some(false))).await),
+            "IDEMPOTENCY_CONFLICT"
+        );
+        assert_eq!(
+            reason(&s.client.adjust_account(adjust("c", -301, Some(false))).await),
+            "INSUFFICIENT_FUNDS"
+        );
+        let account = s.account(7).await?;
+        assert_eq!((account.available_minor, account.locked), (300, true), "all or nothing");
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn available_goes_below_zero_only_within_the_overdraft() -> anyhow::Result<()> {
+    for database in databases("overdraft").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let limit =
+            |limit_minor| pb::SetOverdraftLimitRequest { account: Some(person(7)), limit_minor };
+        assert_eq!(reason(&s.client.post_transfer(debit("d", 7, 1)).await), "INSUFFICIENT_FUNDS");
+        s.client.set_overdraft_limit(limit(100)).await?;
+        s.client.post_transfer(debit("d", 7, 100)).await?;
+        assert_eq!(reason(&s.client.post_transfer(debit("e", 7, 1)).await), "INSUFFICIENT_FUNDS");
+        assert_eq!(reason(&s.client.place_hold(place("h", 7, 1)).await), "INSUFFICIENT_FUNDS");
+        assert_eq!(reason(&s.client.set_overdraft_limit(limit(99)).await), "OVERDRAFT_IN_USE");
+        s.client.post_transfer(credit("c", 7, 100)).await?;
+        s.client.set_overdraft_limit(limit(0)).await?;
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_names_the_field_and_changes_nothing() -> anyhow::Result<()> {
+    for database in databases("bad_input").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        let base = || credit("k", 7, 1);
+        let far = 253_402_300_799_000_001;
+        let cases: Vec<(&str, pb::PostTransferRequest)> = vec![
+            ("key", pb::PostTransferRequest { key: String::new(), ..base() }),
+            ("key", pb::PostTransferRequest { key: "x".repeat(129), ..base() }),
+            ("key", pb::PostTransferRequest { key: "a\nb".to_owned(), ..base() }),
+            ("key", pb::PostTransferRequest { key: "键".to_owned(), ..base() }),
+            ("amount_minor", pb::PostTransferRequest { amount_minor: 0, ..base() }),
+            ("amount_minor", pb::PostTransferRequest { amount_minor: -1, ..base() }),
+            ("amount_minor", pb::PostTransferRequest { amount_minor: i64::MIN, ..base() }),
+            ("amount_minor", pb::PostTransferRequest { amount_minor: 1 << 53, ..base() }),
+            ("kind", pb::PostTransferRequest { kind: 0, ..base() }),
+            ("kind", pb::PostTransferRequest { kind: 99, ..base() }),
+            ("movement", pb::PostTransferRequest { movement: None, ..base() }),
+            ("facts.note", with_note("x".repeat(256))),
+            ("facts.note", with_note("a\0b".to_owned())),
+            ("credit.account", with_credit(pb::Credit::default())),
+            (
+                "credit.account.user_id",
+                with_credit(pb::Credit { account: Some(person(0)), ..Default::default() }),
+            ),
+            (
+                "credit.account.user_id",
+                with_credit(pb::Credit { account: Some(person(1 << 53)), ..Default::default() }),
+            ),
+            (
+                "credit.counter_account",
+                with_credit(pb::Credit {
+                    account: Some(person(7)),
+                    counter_account: "A b".to_owned(),
+                    ..Default::default()
+                }),
+            ),
+            (
+                "credit.frozen_until_us",
+                with_credit(pb::Credit {
+                    account: Some(person(7)),
+                    frozen_until_us: -1,
+                    ..Default::default()
+                }),
+            ),
+            (
+                "credit.frozen_until_us",
+                with_credit(pb::Credit {
+                    account: Some(person(7)),
+                    frozen_until_us: far,
+                    ..Default::default()
+                }),
+            ),
+            ("between.to", between("k", 7, 7, 1)),
+        ];
+        for (field, request) in cases {
+            let refused = s.client.post_transfer(request.clone()).await;
+            let status = refused.err().ok_or_else(|| anyhow::anyhow!("accepted {request:?}"))?;
+            let failure = cashout_proto::Failure::from_status(&status);
+            assert_eq!(failure.reason.row().name, "INVALID_ARGUMENT", "{request:?}");
+            assert!(failure.fields.iter().any(|f| f.field == field), "{field}: {failure:?}");
+        }
+        for (kind, expected) in [
+            (pb::EntryKind::Purchase, "KIND_MISMATCH"),
+            (pb::EntryKind::Withdrawal, "KIND_MISMATCH"),
+        ] {
+            let request = pb::PostTransferRequest { kind: kind.into(), ..base() };
+            assert_eq!(reason(&s.client.post_transfer(request).await), expected);
+        }
+        assert_eq!(reason(&s.client.post_transfer(credit("k", 9, 1)).await), "ACCOUNT_NOT_FOUND");
+        assert_eq!(reason(&s.client.release_hold(release("r", "none")).await), "HOLD_NOT_FOUND");
+        assert_eq!(s.account(7).await?.last_seq, 0);
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+fn with_note(note: String) -> pb::PostTransferRequest {
+    pb::PostTransferRequest {
+        facts: Some(pb::Facts { note, ..Default::default() }),
+        ..credit("k", 7, 1)
+    }
+}
+
+fn with_credit(credit_to: pb::Credit) -> pb::PostTransferRequest {
+    let movement = Some(pb::post_transfer_request::Movement::Credit(credit_to));
+    pb::PostTransferRequest { movement, ..credit("k", 7, 1) }
+}
