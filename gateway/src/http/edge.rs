@@ -1,0 +1,211 @@
+//! The edge: what every request passes, whatever it asks for. A limit of requests in flight, a limit
+//! of the body, a time limit, a task of its own (a panic is one 500 and nothing more), the family's
+//! envelope around a refusal, a request id on every answer, one line in the log.
+//!
+//! Must not know: endpoints, tokens.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use cashout_common::serve::Limits;
+use cashout_proto::{Failure, Reason};
+use http::{HeaderValue, header};
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tower::Service;
+
+use super::call::Noted;
+use super::{App, Family, Refusal, refused, request_id};
+
+/// The largest body.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// Wraps the routes into what every request passes.
+#[derive(Clone)]
+pub struct Edge {
+    routes: Router,
+    app: Arc<App>,
+    slots: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Edge {
+    /// An edge before `routes`.
+    pub fn new(routes: Router, app: Arc<App>, limits: &Limits, timeout: Duration) -> Self {
+        Self { routes, app, slots: Arc::new(Semaphore::new(limits.requests)), timeout }
+    }
+
+    async fn pass(self, request: Request) -> Response {
+        let started = Instant::now();
+        let request_id = request_id::of(request.headers(), &self.app.world);
+        let family = Family::of(request.uri().path());
+        let method = request.method().clone();
+        let noted = Noted { request_id: request_id.clone(), deadline: started + self.timeout };
+        let mut response = self.run(request, noted).await;
+        let failure = response.extensions_mut().remove::<Failure>();
+        if let Some(failure) = &failure {
+            family.refuse(failure, &mut response);
+        }
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert(request_id::HEADER, value);
+        }
+        // Balances and persons do not belong into anybody's cache.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // The route's pattern, not the path: a path may hold anything a caller put there.
+        let route = response.extensions().get::<MatchedPath>().map_or("-", |m| m.as_str());
+        let reason = failure.as_ref().map_or("", |f| f.reason.row().name);
+        let status = response.status().as_u16();
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(%method, route, status, reason, ms, request_id, "answered");
+        response
+    }
+
+    async fn run(self, request: Request, noted: Noted) -> Response {
+        let Ok(slot) = self.slots.try_acquire_owned() else {
+            return refused(Reason::Overloaded, "too many requests are in flight; try again")
+                .into_response();
+        };
+        let deadline = noted.deadline;
+        let mut routes = self.routes;
+        let work = tokio::spawn(async move {
+            let _slot = slot;
+            let handled = async {
+                let request = whole(request, noted).await?;
+                match routes.call(request).await {
+                    Ok(response) => Ok(response),
+                    Err(never) => match never {},
+                }
+            };
+            let late = |_| Err(Failure::new(Reason::DeadlineExceeded, LATE));
+            tokio::time::timeout_at(deadline, handled).await.unwrap_or_else(late)
+        });
+        match work.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(failure)) => Refusal(failure).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "a request ended badly");
+                refused(Reason::Internal, "internal error").into_response()
+            }
+        }
+    }
+}
+
+const LATE: &str = "no answer in time; ask again with the same Idempotency-Key";
+
+impl Service<Request<Incoming>> for Edge {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let edge = self.clone();
+        Box::pin(async move { Ok(edge.pass(request.map(Body::new)).await) })
+    }
+}
+
+/// The request with its body in memory, within the limit.
+async fn whole(request: Request, noted: Noted) -> Result<Request, Failure> {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(noted);
+    Ok(Request::from_parts(parts, Body::from(read(body).await?)))
+}
+
+async fn read(mut body: Body) -> Result<Bytes, Failure> {
+    let too_large =
+        || Failure::new(Reason::BodyTooLarge, format!("the body is over {BODY_BYTES} bytes"));
+    let announced = body.size_hint().lower();
+    if announced > BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    let mut whole = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let broken = |_| Failure::new(Reason::MalformedRequest, "the body ended too early");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if whole.len() + data.len() > BODY_BYTES {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(Bytes::from(whole))
+}
+
+/// Notes which route answered, for the log.
+pub async fn remember_route(matched: MatchedPath, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(matched);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use cashout_common::world::World;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::identity::{KeyConfig, Verifier};
+    use crate::upstream::Upstream;
+
+    fn edge(routes: Router) -> anyhow::Result<Edge> {
+        let world = World::real();
+        let keys = KeyConfig {
+            issuer: String::new(),
+            audience: String::new(),
+            secret: None,
+            jwks_file: None,
+            jwks_url: None,
+            development: None,
+        };
+        let nowhere = "http://127.0.0.1:1";
+        let app = App {
+            keys: Verifier::open(&keys, &world)?,
+            upstream: Upstream::open(nowhere, nowhere, &CancellationToken::new())?,
+            world,
+            zone: cashout_common::local::Zone::named("Asia/Shanghai")
+                .map_err(anyhow::Error::msg)?,
+            token_parameter: false,
+            fee_rate: "0".to_owned(),
+        };
+        Ok(Edge::new(routes, Arc::new(app), &Limits::default(), Duration::from_secs(10)))
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_500_in_the_familys_envelope_and_nothing_more() -> anyhow::Result<()> {
+        async fn defect() -> Response {
+            std::panic::panic_any("a secret detail")
+        }
+        let edge = edge(Router::new().route("/sett/sett", get(defect)))?;
+        for _ in 0..2 {
+            let request = Request::builder().uri("/sett/sett").body(Body::empty())?;
+            let response = edge.clone().pass(request).await;
+            assert_eq!(response.status(), 500);
+            assert!(response.headers().contains_key("x-request-id"));
+            let body = axum::body::to_bytes(response.into_body(), BODY_BYTES).await?;
+            assert_eq!(body, r#"{"code":500,"err_desc":"internal error"}"#);
+        }
+        assert_eq!(edge.slots.available_permits(), Limits::default().requests, "no slot is lost");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit() -> anyhow::Result<()> {
+        assert_eq!(read(Body::from(vec![7; BODY_BYTES])).await?.len(), BODY_BYTES);
+        let refused = read(Body::from(vec![7; BODY_BYTES + 1])).await.map_err(|f| f.reason);
+        assert_eq!(refused, Err(Reason::BodyTooLarge));
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Serving: what every request passes before and after its endpoint.
+//!
+//! Must not know: any endpoint's parameters or body.
+
+mod call;
+mod edge;
+mod envelope;
+mod health;
+mod parameters;
+mod request_id;
+
+pub use call::{App, Call};
+pub use envelope::{Family, Refusal, answer};
+pub use parameters::{Parameters, malformed};
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use cashout_common::serve::{Limits, Running, accept};
+use cashout_common::world::World;
+use cashout_proto::{Failure, Reason};
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+use crate::identity::Verifier;
+use crate::upstream::Upstream;
+use crate::{capital, settlement, wallet};
+
+/// Starts the gateway: binds, opens its keys, serves, and stops by draining. The services may be away;
+/// `/readyz` tells.
+///
+/// # Errors
+/// When the address is taken or a key file cannot be read.
+pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
+    let listener = tokio::net::TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let limits = Limits {
+        connections: config.connections,
+        header_timeout: config.header_timeout,
+        requests: config.requests,
+    };
+    let app = Arc::new(App {
+        keys: Verifier::open(&config.keys, &world)?,
+        upstream: Upstream::open(&config.account_address, &config.withdraw_address, &stop)?,
+        world,
+        zone: config.zone,
+        token_parameter: config.token_parameter,
+        fee_rate: config.fee_rate,
+    });
+    let edge = edge::Edge::new(routes(&app), Arc::clone(&app), &limits, config.request_timeout);
+    let task = tokio::spawn(accept(listener, edge, limits, stop.clone()));
+    Ok(Running::new(address, stop, task))
+}
+
+fn routes(app: &Arc<App>) -> Router {
+    Router::new()
+        .merge(health::routes())
+        .merge(settlement::routes())
+        .merge(capital::routes())
+        .merge(wallet::routes())
+        .route_layer(axum::middleware::from_fn(edge::remember_route))
+        .fallback(async || refused(Reason::RouteNotFound, "there is no such route"))
+        .method_not_allowed_fallback(async || {
+            refused(Reason::MethodNotAllowed, "this route does not take this method")
+        })
+        .with_state(Arc::clone(app))
+}
+
+fn refused(reason: Reason, message: &str) -> Refusal {
+    Refusal(Failure::new(reason, message))
+}

@@ -1,0 +1,12 @@
+//! The gateway as a client sees it, before fake services that answer what a test tells them to.
+
+mod capital;
+mod edge;
+mod fakes;
+mod golden;
+mod hostile;
+mod money;
+mod rights;
+mod settlement;
+mod stack;
+mod wallet;
