@@ -35,6 +35,9 @@ async fn a_statement_filters_counts_and_pages() -> anyhow::Result<()> {
             (base.clone(), 20, 90),
             (pb::StatementFilter { direction: expend, ..base.clone() }, 10, -10),
             (pb::StatementFilter { kinds: vec![35], ..base.clone() }, 10, 100),
+            (only(35, pb::Direction::Income), 10, 100),
+            (only(35, pb::Direction::Still), 0, 0),
+            (only(8, pb::Direction::Expend), 10, -10),
             (third_day.clone(), 2, 9),
             (pb::StatementFilter { account: None, ..third_day.clone() }, 3, 14),
             (pb::StatementFilter { account: Some(person(99)), ..base.clone() }, 0, 0),
@@ -72,6 +75,11 @@ async fn a_statement_filters_counts_and_pages() -> anyhow::Result<()> {
         s.stop_and_verify().await?;
     }
     Ok(())
+}
+
+fn only(kind: i32, direction: pb::Direction) -> pb::StatementFilter {
+    let any_of = vec![pb::Selection { kind, direction: direction.into() }];
+    pb::StatementFilter { any_of, ..filter(7) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

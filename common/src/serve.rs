@@ -35,6 +35,9 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 /// What a listener accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// The one HTTP version that is spoken. Telling them apart would mean to wait for a client's first
+    /// bytes, and a client that sends none could wait for ever.
+    pub version: Version,
     /// Connections at a time; more wait in the kernel's queue.
     pub connections: usize,
     /// How long a client may take to send its headers.
@@ -43,9 +46,23 @@ pub struct Limits {
     pub requests: usize,
 }
 
+/// An HTTP version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// For public clients.
+    Http1,
+    /// For gRPC.
+    Http2,
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 4096, header_timeout: Duration::from_secs(10), requests: 8192 }
+        Self {
+            version: Version::Http2,
+            connections: 4096,
+            header_timeout: Duration::from_secs(10),
+            requests: 8192,
+        }
     }
 }
 
@@ -119,7 +136,10 @@ pub async fn accept<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match limits.version {
+        Version::Http1 => auto::Builder::new(TokioExecutor::new()).http1_only(),
+        Version::Http2 => auto::Builder::new(TokioExecutor::new()).http2_only(),
+    };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
     builder
         .http2()
@@ -153,10 +173,19 @@ pub async fn accept<S, B>(
         };
         let _ = stream.set_nodelay(true);
         let hyper_service = TowerToHyperService::new(service.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), hyper_service).into_owned();
-        let connection = draining.watch(connection);
+        let (builder, watcher, stop) = (builder.clone(), draining.watcher(), stop.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // Whoever connects and says nothing is not waited for.
+            let first = tokio::time::timeout(limits.header_timeout, stream.readable());
+            let spoken = tokio::select! {
+                spoken = first => spoken.is_ok(),
+                () = stop.cancelled() => false,
+            };
+            if !spoken {
+                return;
+            }
+            let served = builder.serve_connection(TokioIo::new(stream), hyper_service);
+            if let Err(error) = watcher.watch(served.into_owned()).await {
                 tracing::debug!(error = %error, "connection ended");
             }
             drop(slot);

@@ -1,1 +1,119 @@
-//! Placeholder.
+//! The withdraw service: the cash-out from request to outcome (design section 4).
+//!
+//! One row, one status, its history, payout attempts, providers. It never writes a balance: it asks the
+//! account service. Must not know: JSON, the account service's database.
+
+pub mod config;
+pub mod domain;
+pub mod grpc;
+pub mod ledger;
+pub mod ports;
+pub mod providers;
+pub mod service;
+pub mod store;
+pub mod verification;
+pub mod worker;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use cashout_common::peer;
+use cashout_common::serve::{self, Limits, Running};
+use cashout_common::world::World;
+use cashout_proto::withdraw::v1::DESCRIPTORS;
+use cashout_proto::withdraw::v1::withdraw_service_server::WithdrawServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::service::RoutesBuilder;
+
+pub use config::{Config, SETTINGS};
+pub use domain::policy::Policy;
+pub use providers::Channel;
+pub use service::Timing;
+pub use verification::{ExpectedHold, ExpectedState, holds_expected, verify};
+
+use ports::Ledger;
+
+/// Full name of the service, as health knows it.
+pub const SERVICE: &str = "cashout.withdraw.v1.WithdrawService";
+const ACCOUNT_SERVICE: &str = "cashout.account.v1.AccountService";
+
+/// Starts the service: binds first, migrates, serves, works; stops by draining. It says that it is not
+/// serving while the account service is not.
+///
+/// # Errors
+/// When it cannot bind or open its database.
+pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
+    let stop = CancellationToken::new();
+    let channel = peer::channel(&config.account_address).context("ACCOUNT_ADDRESS")?;
+    let ready = peer::watch_health(channel.clone(), ACCOUNT_SERVICE, stop.clone());
+    let ledger = Arc::new(ledger::RemoteLedger::new(channel));
+    let running = launch(config, world, ledger, ready, stop.clone()).await;
+    if running.is_err() {
+        stop.cancel();
+    }
+    running
+}
+
+/// Starts the service on any ledger, ready at once: for tests.
+///
+/// # Errors
+/// When it cannot bind or open its database.
+pub async fn start_on(
+    config: Config,
+    world: World,
+    ledger: Arc<dyn Ledger>,
+) -> anyhow::Result<Running> {
+    let (_, ready) = watch::channel(true);
+    launch(config, world, ledger, ready, CancellationToken::new()).await
+}
+
+async fn launch(
+    config: Config,
+    world: World,
+    ledger: Arc<dyn Ledger>,
+    ready: watch::Receiver<bool>,
+    stop: CancellationToken,
+) -> anyhow::Result<Running> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let store = store::Store::open(&config.database_url).await?;
+    let clock = world.clock.clone();
+    let core = Arc::new(service::Core {
+        providers: providers::Providers::new(config.wechat, config.alipay, store.clone(), clock),
+        store,
+        ledger,
+        replies: Arc::new(grpc::convert::WireReplies),
+        policy: config.policy,
+        zone: config.zone,
+        timing: config.timing,
+        instance: service::instance_name(&world),
+        world,
+        wake: Notify::new(),
+        tasks: TaskTracker::new(),
+    });
+    let mut routes = RoutesBuilder::default();
+    let server = grpc::server::Server::new(core.clone(), stop.clone());
+    routes.add_service(WithdrawServiceServer::new(server));
+    let working = tokio::spawn(worker::run(core.clone(), stop.clone()));
+    let until = stop.clone();
+    let task = tokio::spawn(async move {
+        let limits = Limits::default();
+        if let Err(error) =
+            serve::grpc(listener, SERVICE, DESCRIPTORS, routes, ready, limits, until.clone()).await
+        {
+            tracing::error!(%error, "cannot serve");
+            until.cancel();
+        }
+        // No new work; what is in flight finishes and is recorded.
+        let _ = working.await;
+        core.tasks.close();
+        core.tasks.wait().await;
+        core.store.close().await;
+    });
+    Ok(Running::new(address, stop, task))
+}

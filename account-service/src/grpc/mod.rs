@@ -84,7 +84,10 @@ macro_rules! methods {
                 &self,
                 request: Request<pb::AdjustAccountRequest>,
             ) -> Answer<pb::AdjustAccountResponse> {
-                let operator = Actor::of(request.metadata())?.to_string();
+                let operator = match Actor::of(request.metadata())? {
+                    Actor::Person(id) => id.to_string(),
+                    Actor::System => String::new(),
+                };
                 answer(self.adjust_account(request.into_inner(), &operator).await)
             }
 

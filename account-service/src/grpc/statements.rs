@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::parse::Fields;
 use super::{Entries, Server, answer, read_failure};
-use crate::store::statement::Filter;
+use crate::store::statement::{Filter, Sign};
 
 /// Entries read at a time for a stream, and most that wait for a slow follower.
 const PAGE: i64 = 500;
@@ -130,15 +130,17 @@ impl Server {
     async fn filter(&self, mut f: Fields, wanted: pb::StatementFilter) -> Result<Filter, Failure> {
         let which = wanted.account.as_ref().map(|a| f.account("filter.account", Some(a)));
         let kinds = wanted.kinds.iter().map(|kind| f.kind("filter.kinds", *kind)).collect();
-        let sign = match pb::Direction::try_from(wanted.direction) {
-            Ok(pb::Direction::Income) => Some(1),
-            Ok(pb::Direction::Expend) => Some(-1),
-            Ok(pb::Direction::Unspecified) => wanted.moves_available.then_some(0),
-            Err(_) => {
-                f.broken("filter.direction", "must be INCOME or EXPEND");
-                None
+        let sign = sign(&mut f, "filter.direction", wanted.direction);
+        let sign = sign.or(wanted.moves_available.then_some(Sign::Moves));
+        let mut any_of = Vec::new();
+        for (i, one) in wanted.any_of.iter().enumerate() {
+            let field = |name| format!("filter.any_of[{i}].{name}");
+            let kind = f.kind(&field("kind"), one.kind);
+            match self::sign(&mut f, &field("direction"), one.direction) {
+                Some(sign) => any_of.push((kind, sign)),
+                None => f.broken(&field("direction"), "must be given"),
             }
-        };
+        }
         let from_us = f.time("filter.from_us", wanted.from_us);
         let until_us = f.time("filter.until_us", wanted.until_us);
         f.finish(())?;
@@ -151,6 +153,20 @@ impl Server {
             None => None,
         };
         let set = |us: i64| (us != 0).then_some(us);
-        Ok(Filter { account_id, kinds, sign, from_us: set(from_us), until_us: set(until_us) })
+        let (from_us, until_us) = (set(from_us), set(until_us));
+        Ok(Filter { account_id, kinds, any_of, sign, from_us, until_us })
+    }
+}
+
+fn sign(f: &mut Fields, field: &str, direction: i32) -> Option<Sign> {
+    match pb::Direction::try_from(direction) {
+        Ok(pb::Direction::Income) => Some(Sign::Up),
+        Ok(pb::Direction::Expend) => Some(Sign::Down),
+        Ok(pb::Direction::Still) => Some(Sign::Still),
+        Ok(pb::Direction::Unspecified) => None,
+        Err(_) => {
+            f.broken(field, "must be INCOME, EXPEND or STILL");
+            None
+        }
     }
 }

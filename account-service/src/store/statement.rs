@@ -20,12 +20,38 @@ pub struct Filter {
     pub account_id: Option<i64>,
     /// Only these kinds; empty for all.
     pub kinds: Vec<Kind>,
-    /// Only entries that raise (`1`) or lower (`-1`) available, or move it at all (`0`).
-    pub sign: Option<i8>,
+    /// Only entries of one of these kinds with its sign; empty for all.
+    pub any_of: Vec<(Kind, Sign)>,
+    /// Only entries that move available so.
+    pub sign: Option<Sign>,
     /// At or after, UTC microseconds.
     pub from_us: Option<i64>,
     /// Before, UTC microseconds.
     pub until_us: Option<i64>,
+}
+
+/// How an entry moves available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// Raises it.
+    Up,
+    /// Lowers it.
+    Down,
+    /// Leaves it alone.
+    Still,
+    /// Moves it, either way.
+    Moves,
+}
+
+impl Sign {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Up => "e.available_delta > 0",
+            Self::Down => "e.available_delta < 0",
+            Self::Still => "e.available_delta = 0",
+            Self::Moves => "e.available_delta <> 0",
+        }
+    }
 }
 
 /// How many entries of an account are older than a time. Uses entry's unique (account_id, seq).
@@ -138,12 +164,16 @@ impl Store {
                 filter.kinds.iter().map(|k| k.row().number.to_string()).collect();
             let _ = write!(sql, " AND e.kind IN ({})", numbers.join(", "));
         }
-        sql.push_str(match filter.sign {
-            None => "",
-            Some(0) => " AND e.available_delta <> 0",
-            Some(sign) if sign > 0 => " AND e.available_delta > 0",
-            Some(_) => " AND e.available_delta < 0",
-        });
+        if !filter.any_of.is_empty() {
+            let one = |(kind, sign): &(Kind, Sign)| {
+                format!("(e.kind = {} AND {})", kind.row().number, sign.condition())
+            };
+            let any: Vec<String> = filter.any_of.iter().map(one).collect();
+            let _ = write!(sql, " AND ({})", any.join(" OR "));
+        }
+        if let Some(sign) = filter.sign {
+            let _ = write!(sql, " AND {}", sign.condition());
+        }
         Ok(sql)
     }
 }

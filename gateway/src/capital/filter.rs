@@ -39,11 +39,11 @@ pub(super) fn read(call: &Call) -> Result<Asked, Failure> {
         page_size: query.number("page[page_size]", 1..=PAGE_SIZE_MAX)?.unwrap_or(PAGE_SIZE),
         filter: StatementFilter {
             account: Some(account_of(call.who.user_id)),
-            kinds: Vec::new(),
             direction: direction.into(),
             moves_available: true,
             from_us,
             until_us,
+            ..StatementFilter::default()
         },
     })
 }

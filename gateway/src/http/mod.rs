@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use cashout_common::serve::{Limits, Running, accept};
+use cashout_common::serve::{Limits, Running, Version, accept};
 use cashout_common::world::World;
 use cashout_proto::{Failure, Reason};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let limits = Limits {
+        version: Version::Http1,
         connections: config.connections,
         header_timeout: config.header_timeout,
         requests: config.requests,

@@ -6,7 +6,8 @@ use axum::response::Response;
 use cashout_common::money::format_fixed;
 use cashout_proto::Failure;
 use cashout_proto::account::v1::{
-    Direction, Entry, EntryKind, ListStatementRequest, ListStatementResponse, StatementFilter,
+    Direction, Entry, EntryKind, ListStatementRequest, ListStatementResponse, Selection,
+    StatementFilter,
 };
 use serde::Serialize;
 
@@ -20,15 +21,6 @@ use crate::upstream::account_of;
 
 const PATH: &str = "/api/wallet/log";
 const FILTERS: &[&str] = &["user", "username", "change_type", "start_time", "end_time"];
-
-/// What a wallet log shows.
-const KINDS: &[EntryKind] = &[
-    EntryKind::Withdrawal,
-    EntryKind::WithdrawalReturned,
-    EntryKind::WithdrawalCancelled,
-    EntryKind::WithdrawalFee,
-    EntryKind::Adjustment,
-];
 
 #[derive(Serialize)]
 struct LogAttributes {
@@ -81,7 +73,7 @@ pub(super) async fn show(call: Call) -> Result<Response, Refusal> {
 }
 
 async fn entries(call: &Call, paging: &Paging) -> Result<ListStatementResponse, Failure> {
-    let (kinds, direction) = kinds(&call.query)?;
+    let any_of = selections(&call.query)?;
     let (from_us, last_us) = times(call)?;
     let account = match people(call, call.who.may(Permission::WalletLogs)).await? {
         People::All => None,
@@ -94,12 +86,11 @@ async fn entries(call: &Call, paging: &Paging) -> Result<ListStatementResponse, 
     let asked = ListStatementRequest {
         filter: Some(StatementFilter {
             account,
-            kinds: kinds.iter().map(|kind| i32::from(*kind)).collect(),
-            direction: direction.into(),
-            moves_available: false,
+            any_of,
             from_us,
             // The service's bound is exclusive, the document's inclusive.
             until_us: if last_us == 0 { 0 } else { last_us.saturating_add(1) },
+            ..StatementFilter::default()
         }),
         page: i32::try_from(paging.number).unwrap_or(i32::MAX),
         page_size: i32::try_from(paging.limit).unwrap_or(i32::MAX),
@@ -111,32 +102,32 @@ async fn entries(call: &Call, paging: &Paging) -> Result<ListStatementResponse, 
     }
 }
 
-/// The kinds and the direction that `filter[change_type]` means. The statement cannot be asked for
-/// entries that leave available alone, so 11 can be asked for only together with everything else.
-fn kinds(query: &Parameters) -> Result<(Vec<EntryKind>, Direction), Failure> {
-    use EntryKind::{Adjustment, Withdrawal, WithdrawalCancelled, WithdrawalReturned};
-    let Some(text) = query.filled("filter[change_type]")? else {
-        return Ok((KINDS.to_vec(), Direction::Unspecified));
+/// What `filter[change_type]` selects: a comma list of the documented numbers, all when it is absent.
+fn selections(query: &Parameters) -> Result<Vec<Selection>, Failure> {
+    use Direction::{Expend, Income, Still};
+    use EntryKind::{
+        Adjustment, Withdrawal, WithdrawalCancelled, WithdrawalFee, WithdrawalReturned,
     };
-    let mut asked: Vec<&str> = text.split(',').map(str::trim).collect();
-    asked.sort_unstable();
-    asked.dedup();
-    Ok(match asked.as_slice() {
-        ["10"] => (vec![Withdrawal], Direction::Expend),
-        ["50"] => (vec![Adjustment], Direction::Expend),
-        ["10", "50"] => (vec![Withdrawal, Adjustment], Direction::Expend),
-        ["32"] => (vec![Adjustment], Direction::Income),
-        ["12"] => (vec![Withdrawal, WithdrawalReturned, WithdrawalCancelled], Direction::Income),
-        ["12", "32"] => (
-            vec![Withdrawal, WithdrawalReturned, WithdrawalCancelled, Adjustment],
-            Direction::Income,
-        ),
-        ["10", "11", "12", "32", "50"] => (KINDS.to_vec(), Direction::Unspecified),
-        _ => {
-            let rule = "filter[change_type] may be 10, 12, 32, 50, 10,50 or 12,32";
-            return Err(malformed(rule));
-        }
-    })
+    let text = query.filled("filter[change_type]")?.unwrap_or("10,11,12,32,50");
+    let mut selected = Vec::new();
+    for number in text.split(',').map(str::trim) {
+        let pairs: &[(EntryKind, Direction)] = match number {
+            "10" => &[(Withdrawal, Expend)],
+            "11" => &[(Withdrawal, Still), (WithdrawalFee, Still)],
+            "12" => {
+                &[(Withdrawal, Income), (WithdrawalReturned, Income), (WithdrawalCancelled, Income)]
+            }
+            "32" => &[(Adjustment, Income)],
+            "50" => &[(Adjustment, Expend)],
+            _ => return Err(malformed("filter[change_type] must list 10, 11, 12, 32 or 50")),
+        };
+        let one = |(kind, direction): &(EntryKind, Direction)| Selection {
+            kind: (*kind).into(),
+            direction: (*direction).into(),
+        };
+        selected.extend(pairs.iter().map(one));
+    }
+    Ok(selected)
 }
 
 fn resource(call: &Call, entry: &Entry) -> Resource<LogAttributes> {

@@ -1,0 +1,136 @@
+-- Position of the last history line; its row is the write lock on PostgreSQL.
+CREATE TABLE stream_head (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    last_sequence BIGINT NOT NULL
+);
+INSERT INTO stream_head (id, last_sequence) VALUES (1, 0);
+
+CREATE TABLE withdrawal (
+    id BIGINT PRIMARY KEY,
+    cash_sn TEXT NOT NULL UNIQUE,
+    user_id BIGINT NOT NULL,
+    currency TEXT NOT NULL,
+    apply_minor BIGINT NOT NULL,
+    fee_minor BIGINT NOT NULL CHECK (fee_minor >= 0),
+    actual_minor BIGINT NOT NULL CHECK (actual_minor > 0),
+    method BIGINT NOT NULL,
+    provider TEXT NOT NULL,
+    mobile TEXT NOT NULL,
+    payee_id TEXT NOT NULL,
+    payee_name TEXT NOT NULL,
+    remark TEXT NOT NULL,
+    review_remark TEXT NOT NULL,
+    status BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    content_digest TEXT NOT NULL,
+    reviewers_required BIGINT NOT NULL CHECK (reviewers_required >= 1),
+    trade_no TEXT NOT NULL,
+    third_trade_no TEXT NOT NULL,
+    pay_requested_at_us BIGINT NOT NULL,
+    paid_at_us BIGINT NOT NULL,
+    created_at_us BIGINT NOT NULL,
+    updated_at_us BIGINT NOT NULL,
+    decided_by TEXT NOT NULL,
+    unknown_since_us BIGINT NOT NULL,
+    effect TEXT,
+    next_run_at_us BIGINT NOT NULL,
+    tries BIGINT NOT NULL,
+    lease_owner TEXT NOT NULL,
+    lease_until_us BIGINT NOT NULL,
+    request_key TEXT,
+    request_digest BYTEA NOT NULL,
+    CHECK (apply_minor = actual_minor + fee_minor)
+);
+CREATE INDEX withdrawal_of_user ON withdrawal (user_id, created_at_us);
+CREATE INDEX withdrawal_by_created ON withdrawal (created_at_us, id);
+CREATE INDEX withdrawal_due ON withdrawal (next_run_at_us) WHERE effect IS NOT NULL;
+CREATE UNIQUE INDEX withdrawal_by_key ON withdrawal (user_id, request_key)
+    WHERE request_key IS NOT NULL;
+
+-- Every change of status. The id is the stream's sequence: dense, in commit order.
+CREATE TABLE history (
+    id BIGINT PRIMARY KEY,
+    withdrawal_id BIGINT NOT NULL REFERENCES withdrawal (id),
+    user_id BIGINT NOT NULL,
+    from_status BIGINT NOT NULL,
+    to_status BIGINT NOT NULL,
+    event TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at_us BIGINT NOT NULL
+);
+CREATE INDEX history_of_withdrawal ON history (withdrawal_id, id);
+CREATE FUNCTION refuse_history_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'history is append-only'; END $$;
+CREATE TRIGGER history_no_change BEFORE UPDATE OR DELETE ON history
+    FOR EACH ROW EXECUTE FUNCTION refuse_history_change();
+
+-- Approvals of exactly this content. Another content needs new ones.
+CREATE TABLE review (
+    withdrawal_id BIGINT NOT NULL REFERENCES withdrawal (id),
+    content_digest TEXT NOT NULL,
+    reviewer BIGINT NOT NULL,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (withdrawal_id, content_digest, reviewer)
+);
+
+-- Written before the provider is called; never changed but for its state.
+CREATE TABLE attempt (
+    number TEXT PRIMARY KEY,
+    withdrawal_id BIGINT NOT NULL REFERENCES withdrawal (id),
+    provider TEXT NOT NULL,
+    payee_id TEXT NOT NULL,
+    amount_minor BIGINT NOT NULL CHECK (amount_minor > 0),
+    body BYTEA NOT NULL,
+    digest TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'paid', 'failed')),
+    created_at_us BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX attempt_one_live ON attempt (withdrawal_id) WHERE state = 'live';
+CREATE INDEX attempt_of_withdrawal ON attempt (withdrawal_id, created_at_us);
+
+-- Written before each call, completed with its answer.
+CREATE TABLE provider_call (
+    id BIGINT PRIMARY KEY,
+    number TEXT NOT NULL REFERENCES attempt (number),
+    operation TEXT NOT NULL CHECK (operation IN ('send', 'query')),
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at_us BIGINT NOT NULL
+);
+CREATE INDEX provider_call_of_attempt ON provider_call (number, id);
+
+CREATE TABLE open_case (
+    id BIGINT PRIMARY KEY,
+    withdrawal_id BIGINT NOT NULL REFERENCES withdrawal (id),
+    kind TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    opened_at_us BIGINT NOT NULL,
+    resolution TEXT NOT NULL,
+    resolved_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    resolved_at_us BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX open_case_one_open ON open_case (withdrawal_id) WHERE resolution = '';
+
+-- Answers under callers' keys, kept for ever.
+CREATE TABLE answer (
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BYTEA NOT NULL,
+    reply BYTEA NOT NULL,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (scope, key)
+);
+
+-- The sandbox provider's own books: an independent witness, as a real provider's would be.
+CREATE TABLE sandbox_payout (
+    number TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    payee_id TEXT NOT NULL,
+    amount_minor BIGINT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('paid', 'refused', 'pending', 'lost', 'silent')),
+    third_trade_no TEXT NOT NULL,
+    due_at_us BIGINT NOT NULL,
+    created_at_us BIGINT NOT NULL
+);

@@ -1,0 +1,136 @@
+-- Position of the last history line; its row is the write lock on PostgreSQL.
+CREATE TABLE stream_head (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last_sequence INTEGER NOT NULL
+) STRICT;
+INSERT INTO stream_head (id, last_sequence) VALUES (1, 0);
+
+CREATE TABLE withdrawal (
+    id INTEGER PRIMARY KEY,
+    cash_sn TEXT NOT NULL UNIQUE,
+    user_id INTEGER NOT NULL,
+    currency TEXT NOT NULL,
+    apply_minor INTEGER NOT NULL,
+    fee_minor INTEGER NOT NULL CHECK (fee_minor >= 0),
+    actual_minor INTEGER NOT NULL CHECK (actual_minor > 0),
+    method INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    mobile TEXT NOT NULL,
+    payee_id TEXT NOT NULL,
+    payee_name TEXT NOT NULL,
+    remark TEXT NOT NULL,
+    review_remark TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    content_digest TEXT NOT NULL,
+    reviewers_required INTEGER NOT NULL CHECK (reviewers_required >= 1),
+    trade_no TEXT NOT NULL,
+    third_trade_no TEXT NOT NULL,
+    pay_requested_at_us INTEGER NOT NULL,
+    paid_at_us INTEGER NOT NULL,
+    created_at_us INTEGER NOT NULL,
+    updated_at_us INTEGER NOT NULL,
+    decided_by TEXT NOT NULL,
+    unknown_since_us INTEGER NOT NULL,
+    effect TEXT,
+    next_run_at_us INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    lease_owner TEXT NOT NULL,
+    lease_until_us INTEGER NOT NULL,
+    request_key TEXT,
+    request_digest BLOB NOT NULL,
+    CHECK (apply_minor = actual_minor + fee_minor)
+) STRICT;
+CREATE INDEX withdrawal_of_user ON withdrawal (user_id, created_at_us);
+CREATE INDEX withdrawal_by_created ON withdrawal (created_at_us, id);
+CREATE INDEX withdrawal_due ON withdrawal (next_run_at_us) WHERE effect IS NOT NULL;
+CREATE UNIQUE INDEX withdrawal_by_key ON withdrawal (user_id, request_key)
+    WHERE request_key IS NOT NULL;
+
+-- Every change of status. The id is the stream's sequence: dense, in commit order.
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawal (id),
+    user_id INTEGER NOT NULL,
+    from_status INTEGER NOT NULL,
+    to_status INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX history_of_withdrawal ON history (withdrawal_id, id);
+CREATE TRIGGER history_no_update BEFORE UPDATE ON history
+BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+CREATE TRIGGER history_no_delete BEFORE DELETE ON history
+BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+
+-- Approvals of exactly this content. Another content needs new ones.
+CREATE TABLE review (
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawal (id),
+    content_digest TEXT NOT NULL,
+    reviewer INTEGER NOT NULL,
+    at_us INTEGER NOT NULL,
+    PRIMARY KEY (withdrawal_id, content_digest, reviewer)
+) STRICT;
+
+-- Written before the provider is called; never changed but for its state.
+CREATE TABLE attempt (
+    number TEXT PRIMARY KEY,
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawal (id),
+    provider TEXT NOT NULL,
+    payee_id TEXT NOT NULL,
+    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
+    body BLOB NOT NULL,
+    digest TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('live', 'paid', 'failed')),
+    created_at_us INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX attempt_one_live ON attempt (withdrawal_id) WHERE state = 'live';
+CREATE INDEX attempt_of_withdrawal ON attempt (withdrawal_id, created_at_us);
+
+-- Written before each call, completed with its answer.
+CREATE TABLE provider_call (
+    id INTEGER PRIMARY KEY,
+    number TEXT NOT NULL REFERENCES attempt (number),
+    operation TEXT NOT NULL CHECK (operation IN ('send', 'query')),
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX provider_call_of_attempt ON provider_call (number, id);
+
+CREATE TABLE open_case (
+    id INTEGER PRIMARY KEY,
+    withdrawal_id INTEGER NOT NULL REFERENCES withdrawal (id),
+    kind TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    opened_at_us INTEGER NOT NULL,
+    resolution TEXT NOT NULL,
+    resolved_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    resolved_at_us INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX open_case_one_open ON open_case (withdrawal_id) WHERE resolution = '';
+
+-- Answers under callers' keys, kept for ever.
+CREATE TABLE answer (
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    reply BLOB NOT NULL,
+    at_us INTEGER NOT NULL,
+    PRIMARY KEY (scope, key)
+) STRICT;
+
+-- The sandbox provider's own books: an independent witness, as a real provider's would be.
+CREATE TABLE sandbox_payout (
+    number TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    payee_id TEXT NOT NULL,
+    amount_minor INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('paid', 'refused', 'pending', 'lost', 'silent')),
+    third_trade_no TEXT NOT NULL,
+    due_at_us INTEGER NOT NULL,
+    created_at_us INTEGER NOT NULL
+) STRICT;

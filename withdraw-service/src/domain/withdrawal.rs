@@ -1,0 +1,147 @@
+//! One withdrawal with everything that is known of it, and what a reviewer approves of it.
+//! Must not know: rows, messages.
+
+use cashout_common::number::{digest, hex};
+
+use super::method::Method;
+use super::status::{Effect, Status};
+
+/// A cash-out. Amounts in minor units, times in UTC microseconds (0: not yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // The proto message of the same name documents the fields people see.
+pub struct Withdrawal {
+    pub id: i64,
+    pub cash_sn: String,
+    pub user_id: i64,
+    pub currency: String,
+    pub apply_minor: i64,
+    pub fee_minor: i64,
+    pub actual_minor: i64,
+    pub method: Method,
+    pub provider: String,
+    pub mobile: String,
+    pub payee_id: String,
+    /// The real name the provider checks, as bound at request time.
+    pub payee_name: String,
+    pub remark: String,
+    pub review_remark: String,
+    pub status: Status,
+    /// Counts every change; what was read is only written back when it is still the same.
+    pub version: i64,
+    /// What was asked to be approved, see [`Withdrawal::content`].
+    pub content_digest: String,
+    pub reviewers_required: i64,
+    /// Approvals of `content_digest` so far.
+    pub reviewers: i64,
+    pub trade_no: String,
+    pub third_trade_no: String,
+    pub pay_requested_at_us: i64,
+    pub paid_at_us: i64,
+    pub created_at_us: i64,
+    pub updated_at_us: i64,
+    /// Who decided last, `user:7`; empty when nobody did. Shown in the statement.
+    pub decided_by: String,
+    /// Since when the outcome is unknown; 0 when it is not.
+    pub unknown_since_us: i64,
+    /// What is due, and how its repetition stands.
+    pub due: Due,
+    /// The person's key of the request; empty for none, and emptied when the request was declined.
+    pub request_key: String,
+    /// Digest of the request under that key.
+    pub request_digest: Vec<u8>,
+}
+
+/// The effect that is due and who carries it out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Due {
+    /// What is to be done; `None` when nothing is.
+    pub effect: Option<Effect>,
+    /// Not before this time.
+    pub next_run_at_us: i64,
+    /// How often it was tried in vain.
+    pub tries: i64,
+    /// The instance that works on it; empty when none.
+    pub lease_owner: String,
+    /// Until when the instance may work on it.
+    pub lease_until_us: i64,
+}
+
+impl Withdrawal {
+    /// Digest of what is to be paid, in hex: a reviewer approves exactly this, and nothing else is paid.
+    #[must_use]
+    pub fn content(&self) -> String {
+        hex(&digest(&[
+            self.cash_sn.as_bytes(),
+            &self.user_id.to_be_bytes(),
+            self.currency.as_bytes(),
+            &self.apply_minor.to_be_bytes(),
+            &self.fee_minor.to_be_bytes(),
+            &self.actual_minor.to_be_bytes(),
+            &self.method.number().to_be_bytes(),
+            self.provider.as_bytes(),
+            self.payee_id.as_bytes(),
+            self.payee_name.as_bytes(),
+            self.mobile.as_bytes(),
+        ]))
+    }
+
+    /// Key of the hold in the ledger. Made of the cash_sn, not the id: ids begin anew when a database is
+    /// made anew, the ledger remembers keys for ever.
+    #[must_use]
+    pub fn hold_key(&self) -> String {
+        hold_key(&self.cash_sn)
+    }
+}
+
+/// Key of the hold of the withdrawal with that cash_sn.
+#[must_use]
+pub fn hold_key(cash_sn: &str) -> String {
+    format!("cash:{cash_sn}")
+}
+
+/// The account right after the hold was placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountAfter {
+    /// What could be spent.
+    pub available_minor: i64,
+    /// What was held.
+    pub frozen_minor: i64,
+    /// Whether cash-outs were locked.
+    pub locked: bool,
+}
+
+/// The person behind an account, as far as a cash-out needs to know them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Named as in the proto message Holder.
+pub struct Holder {
+    pub username: String,
+    pub mobile: String,
+    pub created_at_us: i64,
+    pub updated_at_us: i64,
+    pub wechat: Option<Payee>,
+    pub alipay: Option<Payee>,
+}
+
+/// Where a person is paid by one method.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // Named as in the proto message Payee.
+pub struct Payee {
+    pub payee_id: String,
+    pub real_name: String,
+    pub mp_openid: String,
+    pub dev_openid: String,
+    pub min_openid: String,
+    pub nickname: String,
+    pub sex: i32,
+}
+
+/// What the answer to a request tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// As it was right after the request.
+    pub withdrawal: Withdrawal,
+    /// The account right after the hold was placed.
+    pub account: AccountAfter,
+    /// The person as of then.
+    pub holder: Holder,
+}

@@ -1,0 +1,226 @@
+//! A provider in this process, for trying out and for tests. It behaves as a script in the payee's id
+//! says, and keeps books of its own: they survive a crash and are an independent witness of what was
+//! paid.
+//!
+//! | the payee's id contains | what happens |
+//! |---|---|
+//! | `unknown-paid` | pays, but the answer to the sending is lost; a query says paid |
+//! | `unknown-refused` | refuses, but the answer to the sending is lost; a query says refused |
+//! | `delay-3s` (or `delay`: 1 s) | pending for that long by the clock, then paid |
+//! | `refuse` | refuses at once |
+//! | `lost` | the first sending never arrives: a query says not found, the second sending pays |
+//! | `silent` | never answers, neither sendings nor queries |
+//! | anything else | pays at once |
+//!
+//! The same number with the same bytes is the same payout; with other bytes nothing is done and the
+//! answer says nothing about the first one. Must not know: withdrawals.
+
+use cashout_common::clock::{Clock, SECOND_US};
+use cashout_common::db::Conn;
+use cashout_common::number::{digest, hex};
+use cashout_common::writer::WriteError;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::ports::{Answer, Order, Provider, SendRequest};
+use crate::store::Store;
+use crate::store::sandbox::{self, Payout};
+
+/// The provider's name on a withdrawal.
+pub const NAME: &str = "sandbox";
+
+/// The provider.
+pub struct Sandbox {
+    store: Store,
+    clock: Clock,
+}
+
+/// What a payee's id asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Pay,
+    UnknownPaid,
+    UnknownRefused,
+    Delay { us: i64 },
+    Refuse,
+    Lost,
+    Silent,
+}
+
+impl Script {
+    fn of(payee_id: &str) -> Self {
+        let has = |word: &str| payee_id.contains(word);
+        if has("unknown-paid") {
+            Self::UnknownPaid
+        } else if has("unknown-refused") {
+            Self::UnknownRefused
+        } else if let Some((_, rest)) = payee_id.split_once("delay") {
+            let seconds = rest.strip_prefix('-').and_then(|r| r.split_once('s'));
+            let seconds: Option<i64> = seconds.and_then(|(n, _)| n.parse().ok());
+            Self::Delay { us: seconds.unwrap_or(1).clamp(0, 86_400) * SECOND_US }
+        } else if has("refuse") {
+            Self::Refuse
+        } else if has("lost") {
+            Self::Lost
+        } else if has("silent") {
+            Self::Silent
+        } else {
+            Self::Pay
+        }
+    }
+
+    /// How the first sending is booked.
+    const fn state(self) -> &'static str {
+        match self {
+            Self::Pay | Self::UnknownPaid => "paid",
+            Self::UnknownRefused | Self::Refuse => "refused",
+            Self::Delay { .. } => "pending",
+            Self::Lost => "lost",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+impl Sandbox {
+    /// A sandbox with its books in `store`.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+}
+
+impl Provider for Sandbox {
+    fn prepare(&self, order: &Order) -> Vec<u8> {
+        let Order { number, payee_id, payee_name, amount_minor, currency } = order;
+        let lines = [
+            format!("number={number}"),
+            format!("payee_id={payee_id}"),
+            format!("payee_name={payee_name}"),
+            format!("amount_minor={amount_minor}"),
+            format!("currency={currency}"),
+        ];
+        lines.join("\n").into_bytes()
+    }
+
+    fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
+        let (store, now_us) = (self.store.clone(), self.clock.now_us());
+        async move {
+            let booked = store.write(move |conn| book(conn, request, now_us).boxed()).await;
+            booked.unwrap_or_else(|failure| unknown(&failure.to_string()))
+        }
+        .boxed()
+        .then(answer_or_silence)
+        .boxed()
+    }
+
+    fn query(&self, number: String) -> BoxFuture<'static, Answer> {
+        let (store, now_us) = (self.store.clone(), self.clock.now_us());
+        async move {
+            match sandbox::find(store.readers(), &number).await {
+                Err(_) => unknown("the sandbox's books cannot be read"),
+                Ok(None) => Answer::NotFound,
+                Ok(Some(payout)) if payout.state == "pending" && payout.due_at_us <= now_us => {
+                    let due = payout.number.clone();
+                    let paid = store.write(move |conn| {
+                        async move { Ok(sandbox::set_paid(conn, &due).await?) }.boxed()
+                    });
+                    match paid.await {
+                        Ok(()) => Answer::Paid { third_trade_no: payout.third_trade_no },
+                        Err(failure) => unknown(&failure.to_string()),
+                    }
+                }
+                Ok(Some(payout)) => told(&payout),
+            }
+        }
+        .boxed()
+        .then(answer_or_silence)
+        .boxed()
+    }
+}
+
+const SILENCE: &str = "silence";
+
+/// A silent payee's calls never end; the caller's patience does.
+async fn answer_or_silence(answer: Answer) -> Answer {
+    if answer == unknown(SILENCE) {
+        std::future::pending::<()>().await;
+    }
+    answer
+}
+
+fn unknown(why: &str) -> Answer {
+    Answer::Unknown { why: why.to_owned() }
+}
+
+/// Books a sending; what is booked already decides what the same bytes are told.
+async fn book(conn: &mut Conn, request: SendRequest, now_us: i64) -> Result<Answer, WriteError> {
+    let script = Script::of(&request.payee_id);
+    if let Some(known) = sandbox::get(conn, &request.number).await? {
+        if known.digest != request.digest {
+            return Ok(unknown("this number came with another request before"));
+        }
+        if known.state == "lost" {
+            sandbox::set_paid(conn, &known.number).await?;
+            return Ok(Answer::Paid { third_trade_no: known.third_trade_no });
+        }
+        return Ok(told(&known));
+    }
+    let delay_us = if let Script::Delay { us } = script { us } else { 0 };
+    let payout = Payout {
+        third_trade_no: third_trade_no(&request.number),
+        number: request.number,
+        digest: request.digest,
+        payee_id: request.payee_id,
+        amount_minor: request.amount_minor,
+        state: script.state().to_owned(),
+        due_at_us: now_us.saturating_add(delay_us),
+        created_at_us: now_us,
+    };
+    sandbox::insert(conn, &payout).await?;
+    Ok(match script {
+        Script::UnknownPaid | Script::UnknownRefused | Script::Lost => unknown("connection lost"),
+        _ => told(&payout),
+    })
+}
+
+/// What the books say.
+fn told(payout: &Payout) -> Answer {
+    match payout.state.as_str() {
+        "paid" => Answer::Paid { third_trade_no: payout.third_trade_no.clone() },
+        "refused" => Answer::Refused {
+            code: "PAYEE_REFUSED".to_owned(),
+            message: "the payee's account cannot receive money".to_owned(),
+        },
+        "pending" => Answer::Pending,
+        "lost" => Answer::NotFound,
+        _ => unknown(SILENCE),
+    }
+}
+
+/// The sandbox's own number: made of ours, so that it is unique and reads the same after a restart.
+fn third_trade_no(number: &str) -> String {
+    let hash = hex(&digest(&[b"sandbox", number.as_bytes()]));
+    format!("SB{}", hash.get(..24).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payees_id_is_the_script() {
+        for (payee_id, script) in [
+            ("alice@example", Script::Pay),
+            ("x-refuse", Script::Refuse),
+            ("unknown-refused", Script::UnknownRefused),
+            ("unknown-paid", Script::UnknownPaid),
+            ("delay-3s", Script::Delay { us: 3_000_000 }),
+            ("a-delay", Script::Delay { us: 1_000_000 }),
+            ("delay-99999999999999999999s", Script::Delay { us: 1_000_000 }),
+            ("lost-1", Script::Lost),
+            ("silent", Script::Silent),
+        ] {
+            assert_eq!(Script::of(payee_id), script, "{payee_id}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Carrying out what is due: outside any transaction, under a key made of the withdrawal, repeated
+//! until answered. What was learned is applied only if the withdrawal is still as it was claimed.
+
+use std::sync::Arc;
+
+use cashout_common::db::Conn;
+use cashout_common::writer::WriteError;
+use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
+
+use super::Core;
+use super::transition::{Step, advance, free};
+use crate::domain::status::{Effect, Event, Status};
+use crate::domain::withdrawal::{AccountAfter, Holder, Requested, Withdrawal};
+use crate::ports::{LedgerAnswer, ReleaseCause};
+use crate::store::answers::{self, Stored};
+use crate::store::withdrawals;
+
+/// How an effect ended this time.
+#[derive(Debug)]
+pub enum Ended {
+    /// The hold was placed; the answer to the request.
+    Requested(Vec<u8>),
+    /// The hold was refused: nothing is left of the request.
+    Declined(Failure),
+    /// Answered, and the answer was applied.
+    Applied,
+    /// No answer yet; it will be tried again.
+    Postponed,
+    /// Somebody else was faster: what was learned here is of no use.
+    Stale,
+}
+
+/// The withdrawal as it is now, unless it changed since it was claimed.
+pub(super) async fn unchanged(
+    conn: &mut Conn,
+    claimed: &Withdrawal,
+) -> Result<Option<Withdrawal>, WriteError> {
+    let now = withdrawals::get(conn, claimed.id).await?;
+    Ok(Some(now).filter(|w| w.version == claimed.version && w.status == claimed.status))
+}
+
+impl Core {
+    /// Carries out the effect of a claimed withdrawal once. `holder` is the applicant when just read.
+    pub async fn carry_out(self: &Arc<Self>, w: Withdrawal, holder: Option<Holder>) -> Ended {
+        let id = w.id;
+        let ended = match w.due.effect {
+            Some(Effect::PlaceHold) => self.place(w, holder).await,
+            Some(Effect::Settle) => {
+                let answer = self.ledger.settle(&w).await;
+                self.end_hold(w, answer, Event::Settled).await
+            }
+            Some(Effect::Release) => {
+                let answer = self.ledger.release(&w, cause(w.status)).await;
+                self.end_hold(w, answer, Event::Released).await
+            }
+            Some(Effect::Pay) => self.pay(w).await,
+            Some(Effect::Send | Effect::Query) => self.ask_provider(w).await,
+            None => Ok(Ended::Stale),
+        };
+        // More may be due now, or later.
+        self.wake.notify_one();
+        match ended {
+            Ok(ended) => ended,
+            Err(failure) => {
+                // The lease runs out and somebody tries again.
+                tracing::error!(withdrawal = id, %failure, "an effect could not be recorded");
+                Ended::Postponed
+            }
+        }
+    }
+
+    async fn place(
+        self: &Arc<Self>,
+        w: Withdrawal,
+        holder: Option<Holder>,
+    ) -> Result<Ended, Failure> {
+        let account = match self.ledger.place(&w).await {
+            LedgerAnswer::Done(account) => account,
+            LedgerAnswer::Refused(failure) => return self.decline(w, failure).await,
+            LedgerAnswer::Unknown(failure) => return self.postpone(w, &failure).await,
+        };
+        let holder = match holder {
+            Some(holder) => holder,
+            None => match self.ledger.holder(w.user_id).await {
+                Ok(found) => found.unwrap_or_default(),
+                Err(failure) => return self.postpone(w, &failure).await,
+            },
+        };
+        self.placed(w, account, holder).await
+    }
+
+    /// Puts the request before the reviewers, and its answer under its key, in one transaction.
+    async fn placed(
+        &self,
+        claimed: Withdrawal,
+        account: AccountAfter,
+        holder: Holder,
+    ) -> Result<Ended, Failure> {
+        let (replies, now_us) = (self.replies.clone(), self.now_us());
+        self.store
+            .write(move |conn| place_job(conn, claimed, account, holder, replies, now_us).boxed())
+            .await
+    }
+
+    async fn decline(&self, claimed: Withdrawal, failure: Failure) -> Result<Ended, Failure> {
+        // For a person no account is an empty one.
+        let failure = match failure.reason {
+            Reason::AccountNotFound => Failure {
+                reason: Reason::InsufficientFunds,
+                message: "the available balance is less than the amount".to_owned(),
+                ..failure
+            },
+            _ => failure,
+        };
+        let now_us = self.now_us();
+        self.store
+            .write(move |conn| {
+                async move {
+                    let Some(mut w) = unchanged(conn, &claimed).await? else {
+                        return Ok(Ended::Stale);
+                    };
+                    // A refused request leaves nothing behind: the key is free again.
+                    w.request_key.clear();
+                    let reason = failure.reason.row().name;
+                    let step = Step { reason, ..Step::system(Event::HoldRefused, now_us) };
+                    advance(conn, &mut w, step).await?;
+                    Ok(Ended::Declined(failure))
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn end_hold(
+        &self,
+        claimed: Withdrawal,
+        answer: LedgerAnswer<()>,
+        event: Event,
+    ) -> Result<Ended, Failure> {
+        match answer {
+            LedgerAnswer::Done(()) => {}
+            LedgerAnswer::Unknown(failure) => return self.postpone(claimed, &failure).await,
+            // The hold is ours and open, so this is a defect somewhere: never given up, told loudly.
+            LedgerAnswer::Refused(failure) => {
+                tracing::error!(withdrawal = claimed.id, %failure, "the ledger refused to end a hold");
+                return self.postpone(claimed, &failure).await;
+            }
+        }
+        let now_us = self.now_us();
+        self.store
+            .write(move |conn| {
+                async move {
+                    let Some(mut w) = unchanged(conn, &claimed).await? else {
+                        return Ok(Ended::Stale);
+                    };
+                    advance(conn, &mut w, Step::system(event, now_us)).await?;
+                    Ok(Ended::Applied)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// Gives the lease back and tries again after a pause.
+    pub(super) async fn postpone(
+        &self,
+        claimed: Withdrawal,
+        failure: &Failure,
+    ) -> Result<Ended, Failure> {
+        let effect = claimed.due.effect.map_or("-", Effect::name);
+        tracing::warn!(withdrawal = claimed.id, effect, %failure, "no answer, will try again");
+        let now_us = self.now_us();
+        let next_run_at_us = now_us.saturating_add(self.timing.backoff_us(claimed.due.tries));
+        self.store
+            .write(move |conn| {
+                async move {
+                    let Some(mut w) = unchanged(conn, &claimed).await? else {
+                        return Ok(Ended::Stale);
+                    };
+                    w.due.next_run_at_us = next_run_at_us;
+                    w.due.tries = w.due.tries.saturating_add(1);
+                    free(&mut w.due);
+                    withdrawals::save(conn, w.status, &mut w).await?;
+                    Ok(Ended::Postponed)
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+async fn place_job(
+    conn: &mut Conn,
+    claimed: Withdrawal,
+    account: AccountAfter,
+    holder: Holder,
+    replies: Arc<dyn crate::ports::Replies>,
+    now_us: i64,
+) -> Result<Ended, WriteError> {
+    let Some(mut w) = unchanged(conn, &claimed).await? else {
+        return Ok(Ended::Stale);
+    };
+    advance(conn, &mut w, Step::system(Event::HoldPlaced, now_us)).await?;
+    let (key, digest) = (w.request_key.clone(), w.request_digest.clone());
+    let scope = super::request::scope(w.user_id);
+    let reply = replies.requested(&Requested { withdrawal: w, account, holder });
+    if !key.is_empty() {
+        let stored = Stored { digest, reply: reply.clone() };
+        answers::put(conn, &scope, &key, &stored, now_us).await?;
+    }
+    Ok(Ended::Requested(reply))
+}
+
+fn cause(status: Status) -> ReleaseCause {
+    match status {
+        Status::Cancelling => ReleaseCause::Cancelled,
+        Status::Refusing => ReleaseCause::Refused,
+        _ => ReleaseCause::Failed,
+    }
+}

@@ -1,0 +1,177 @@
+//! The verbs of a cash-out, one per file, and what they share.
+//!
+//! Must not know: gRPC messages, SQL text, any provider's protocol.
+
+pub mod cancel;
+pub mod effects;
+pub mod payout;
+pub mod quote;
+pub mod reads;
+pub mod request;
+pub mod resolve;
+pub mod review;
+pub mod transition;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cashout_common::local::Zone;
+use cashout_common::number::hex;
+use cashout_common::world::World;
+use cashout_common::writer::database_failure;
+use cashout_proto::{Failure, Reason};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::policy::Policy;
+use crate::domain::withdrawal::{Holder, Withdrawal};
+use crate::ports::{Ledger, Replies};
+use crate::providers::Providers;
+use crate::store::Store;
+use crate::store::answers::Stored;
+
+use effects::Ended;
+
+/// How long a caller waits for an effect that is carried out at once; the worker goes on after that.
+pub const INLINE_WAIT: Duration = Duration::from_secs(2);
+
+/// How patient payouts are.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long one call to a provider may take.
+    pub call_timeout: Duration,
+    /// Pause before the first repetition; it doubles.
+    pub backoff_min: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
+    /// How long an outcome may stay unknown before a person must decide.
+    pub unknown_limit: Duration,
+    /// How long an instance may work on an effect before another takes over, by the clock. Best longer
+    /// than the longest call with its bookkeeping; too short costs repetitions and nothing else.
+    pub lease: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            call_timeout: Duration::from_secs(5),
+            backoff_min: Duration::from_millis(200),
+            backoff_max: Duration::from_secs(60),
+            unknown_limit: Duration::from_secs(24 * 3600),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Timing {
+    /// The pause after `tries` vain tries, microseconds.
+    #[must_use]
+    pub fn backoff_us(&self, tries: i64) -> i64 {
+        let doublings = u32::try_from(tries.clamp(0, 20)).unwrap_or(0);
+        micros(self.backoff_min.saturating_mul(1 << doublings).min(self.backoff_max))
+    }
+}
+
+/// A duration in microseconds.
+#[must_use]
+pub fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// What every verb works with.
+pub struct Core {
+    /// The database.
+    pub store: Store,
+    /// The account service.
+    pub ledger: Arc<dyn Ledger>,
+    /// Who pays.
+    pub providers: Providers,
+    /// The form of stored answers.
+    pub replies: Arc<dyn Replies>,
+    /// The rules.
+    pub policy: Policy,
+    /// Where a day begins.
+    pub zone: Zone,
+    /// Time and chance.
+    pub world: World,
+    /// How patient payouts are.
+    pub timing: Timing,
+    /// The name of this instance on leases.
+    pub instance: String,
+    /// Wakes the worker.
+    pub wake: Notify,
+    /// Effects in flight: a stop waits for them.
+    pub tasks: TaskTracker,
+}
+
+impl Core {
+    /// UTC microseconds.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.world.clock.now_us()
+    }
+
+    /// Gives an effect that is about to be carried out here to this instance.
+    fn lease(&self, w: &mut Withdrawal) {
+        w.due.lease_owner.clone_from(&self.instance);
+        w.due.lease_until_us = self.now_us().saturating_add(micros(self.timing.lease));
+    }
+
+    /// Carries out an effect this instance has the lease for, in a task no caller can cancel, and waits
+    /// a moment for it. `None`: it still goes on.
+    async fn run_now(self: &Arc<Self>, w: Withdrawal, holder: Option<Holder>) -> Option<Ended> {
+        let core = self.clone();
+        let task = self.tasks.spawn(async move { core.carry_out(w, holder).await });
+        tokio::time::timeout(INLINE_WAIT, task).await.ok()?.ok()
+    }
+
+    /// The withdrawal as it is now.
+    async fn current(&self, id: i64) -> Result<Withdrawal, Failure> {
+        let found = crate::store::withdrawals::find(self.store.readers(), id).await;
+        found.map_err(|e| database_failure(&e))?.ok_or_else(crate::store::withdrawals::not_found)
+    }
+}
+
+/// A name for an instance: random, so that two of them never take each other's leases for their own.
+#[must_use]
+pub fn instance_name(world: &World) -> String {
+    hex(&world.random.bytes::<8>())
+}
+
+/// An answer in its stored form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// What is told to the caller.
+    pub reply: Vec<u8>,
+    /// Whether it was told before.
+    pub replayed: bool,
+}
+
+/// The stored answer, if it answered the same request.
+///
+/// # Errors
+/// `IDEMPOTENCY_CONFLICT` when it answered another one.
+fn replay(stored: Stored, digest: &[u8]) -> Result<Answered, Failure> {
+    same_request(&stored.digest, digest)?;
+    Ok(Answered { reply: stored.reply, replayed: true })
+}
+
+fn same_request(known: &[u8], asked: &[u8]) -> Result<(), Failure> {
+    if known == asked {
+        return Ok(());
+    }
+    let told = "this key was used before with another request";
+    Err(Failure::new(Reason::IdempotencyConflict, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let timing = Timing::default();
+        let pauses = [0, 1, 2, 8, 9, 1_000_000, -1].map(|n| timing.backoff_us(n) / 1000);
+        assert_eq!(pauses, [200, 400, 800, 51_200, 60_000, 60_000, 200]);
+    }
+}

@@ -1,0 +1,113 @@
+//! Deciding an open case: the only way out of `UNRESOLVED`, by a person, with the proof in words.
+
+use std::sync::Arc;
+
+use cashout_common::db::Conn;
+use cashout_common::text;
+use cashout_common::writer::WriteError;
+use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
+
+use super::Core;
+use super::transition::{Step, advance};
+use crate::domain::status::Event;
+use crate::domain::withdrawal::Withdrawal;
+use crate::store::cases::{self, Case};
+use crate::store::{attempts, withdrawals};
+
+/// What a person found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// It was paid.
+    Paid,
+    /// It was not and will not be paid.
+    NotPaid,
+    /// Nothing; the provider is to be asked again.
+    AskAgain,
+}
+
+impl Finding {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Paid => "paid",
+            Self::NotPaid => "not_paid",
+            Self::AskAgain => "ask_again",
+        }
+    }
+}
+
+/// A decision on a case.
+#[derive(Debug, Clone)]
+pub struct Resolution {
+    /// What was found out.
+    pub finding: Finding,
+    /// By whom.
+    pub resolver: i64,
+    /// The proof, in words.
+    pub reason: String,
+    /// The provider's number, when known.
+    pub third_trade_no: String,
+}
+
+impl Core {
+    /// Decides a case.
+    ///
+    /// # Errors
+    /// `CASE_NOT_FOUND`, `CASE_ALREADY_RESOLVED`, `SELF_REVIEW`, `INVALID_ARGUMENT`.
+    pub async fn resolve(self: &Arc<Self>, id: i64, given: Resolution) -> Result<Case, Failure> {
+        if given.reason.trim().is_empty() {
+            return Err(Failure::field("reason", "say what the proof is"));
+        }
+        text::free(&given.reason, 255).map_err(|rule| Failure::field("reason", rule))?;
+        text::free(&given.third_trade_no, 64)
+            .map_err(|rule| Failure::field("third_trade_no", rule))?;
+        let core = self.clone();
+        let (case, w) =
+            self.store.write(move |conn| resolve_job(conn, core, id, given).boxed()).await?;
+        self.finish(vec![w]).await;
+        Ok(case)
+    }
+}
+
+async fn resolve_job(
+    conn: &mut Conn,
+    core: Arc<Core>,
+    id: i64,
+    given: Resolution,
+) -> Result<(Case, Withdrawal), WriteError> {
+    let missing = || Failure::new(Reason::CaseNotFound, "no such case");
+    let case = cases::get(conn, id).await?.ok_or_else(missing)?;
+    if !case.resolution.is_empty() {
+        let told = "the case was decided already";
+        return Err(Failure::new(Reason::CaseAlreadyResolved, told).into());
+    }
+    let mut w = withdrawals::get(conn, case.withdrawal_id).await?;
+    if w.user_id == given.resolver {
+        return Err(Failure::new(Reason::SelfReview, "another person must decide on it").into());
+    }
+    let (now_us, by) = (core.now_us(), format!("user:{}", given.resolver));
+    let event = match given.finding {
+        Finding::Paid => {
+            attempts::end(conn, w.id, "paid").await?;
+            if !given.third_trade_no.is_empty() {
+                w.third_trade_no = given.third_trade_no;
+            }
+            w.paid_at_us = now_us;
+            core.lease(&mut w);
+            Event::ResolvePaid
+        }
+        Finding::NotPaid => {
+            attempts::end(conn, w.id, "failed").await?;
+            w.review_remark.clone_from(&given.reason);
+            core.lease(&mut w);
+            Event::ResolveNotPaid
+        }
+        Finding::AskAgain => Event::AskAgain,
+    };
+    w.decided_by.clone_from(&by);
+    advance(conn, &mut w, Step::person(event, &by, &given.reason, now_us)).await?;
+    let word = given.finding.word();
+    cases::resolve(conn, w.id, word, &by, &given.reason, now_us).await?;
+    let case = cases::get(conn, id).await?.ok_or_else(missing)?;
+    Ok((case, w))
+}

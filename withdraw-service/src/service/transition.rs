@@ -1,0 +1,119 @@
+//! The one way a status changes: by the table, compare-and-swap, one history line and the effect that
+//! becomes due, all in one transaction (design section 4).
+
+use cashout_common::db::Conn;
+use cashout_common::writer::WriteError;
+use cashout_proto::{Failure, Reason};
+
+use crate::domain::method::Method;
+use crate::domain::status::{Effect, Event, next};
+use crate::domain::withdrawal::{Due, Withdrawal};
+use crate::store::history::{self, Line};
+use crate::store::withdrawals;
+
+use crate::domain::status::Status;
+
+/// What happened, who did it, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// What happened.
+    pub event: Event,
+    /// `user:7` or `system`.
+    pub actor: &'a str,
+    /// Why, for the history.
+    pub reason: &'a str,
+    /// When.
+    pub now_us: i64,
+    /// How long the effect that becomes due has to wait.
+    pub delay_us: i64,
+}
+
+impl<'a> Step<'a> {
+    /// Something the system found out.
+    #[must_use]
+    pub fn system(event: Event, now_us: i64) -> Self {
+        Self { event, actor: "system", reason: "", now_us, delay_us: 0 }
+    }
+
+    /// Something a person decided.
+    #[must_use]
+    pub fn person(event: Event, actor: &'a str, reason: &'a str, now_us: i64) -> Self {
+        Self { event, actor, reason, now_us, delay_us: 0 }
+    }
+}
+
+/// The refusal of what the table does not allow.
+#[must_use]
+pub fn illegal(status: Status, event: Event) -> Failure {
+    let told = format!("not possible: the withdrawal is {}", status.name());
+    Failure::new(Reason::IllegalTransition, told)
+        .with("status", status.name())
+        .with("event", event.name())
+}
+
+/// Carries a step out on `w`, together with whatever else the caller changed in it. A lease that the
+/// caller put into `w.due` beforehand stays; otherwise the worker may take the effect.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION`, or the database's.
+pub async fn advance(
+    conn: &mut Conn,
+    w: &mut Withdrawal,
+    step: Step<'_>,
+) -> Result<(), WriteError> {
+    let from = w.status;
+    let (to, effect) = next(from, step.event).ok_or_else(|| illegal(from, step.event))?;
+    // A person pays a manual withdrawal: nothing becomes due.
+    let effect = effect.filter(|e| !(*e == Effect::Pay && w.method == Method::Manual));
+    let changed = from != to;
+    w.status = to;
+    w.updated_at_us = step.now_us;
+    if to == Status::Unknown {
+        if changed {
+            w.unknown_since_us = step.now_us;
+        }
+    } else if to != Status::Unresolved {
+        w.unknown_since_us = 0;
+    }
+    w.due.effect = effect;
+    w.due.next_run_at_us = step.now_us.saturating_add(step.delay_us);
+    w.due.tries = if changed { 0 } else { w.due.tries.saturating_add(1) };
+    if effect.is_none() {
+        free(&mut w.due);
+    }
+    withdrawals::save(conn, from, w).await?;
+    if changed || step.event == Event::ApproveFirst {
+        history::append(conn, &line(w, from.number(), step.event.name(), step)).await?;
+    }
+    Ok(())
+}
+
+/// Gives a lease back.
+pub fn free(due: &mut Due) {
+    due.lease_owner.clear();
+    due.lease_until_us = 0;
+}
+
+/// The first line of a withdrawal that was just inserted.
+///
+/// # Errors
+/// The database's.
+pub async fn born(conn: &mut Conn, w: &Withdrawal, actor: &str) -> Result<(), WriteError> {
+    let step = Step { actor, ..Step::system(Event::HoldPlaced, w.created_at_us) };
+    history::append(conn, &line(w, 0, crate::domain::status::REQUEST, step)).await?;
+    Ok(())
+}
+
+fn line(w: &Withdrawal, from_status: i64, event: &str, step: Step<'_>) -> Line {
+    Line {
+        id: 0,
+        withdrawal_id: w.id,
+        user_id: w.user_id,
+        from_status,
+        to_status: w.status.number(),
+        event: event.to_owned(),
+        actor: step.actor.to_owned(),
+        reason: step.reason.to_owned(),
+        at_us: step.now_us,
+    }
+}

@@ -1,0 +1,158 @@
+//! Every way a withdrawal can end, by hand and by every script of the sandbox.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use cashout_proto::Reason;
+use cashout_proto::withdraw::v1::{
+    CancelWithdrawalRequest, ListCasesRequest, MarkPaidRequest, RefuseWithdrawalRequest,
+    Resolution, ResolveCaseRequest, Status,
+};
+use cashout_testing::databases;
+use withdraw_service::ports::ReleaseCause;
+
+use crate::harness::{ALICE, BOB, CAROL, Service, by, config, failure, manual, reason};
+use crate::ledger::State;
+
+#[tokio::test]
+async fn a_manual_withdrawal_is_approved_paid_by_hand_and_settled() -> anyhow::Result<()> {
+    for database in databases("manual").await? {
+        let mut settings = config(&database)?;
+        settings.policy.fee_rate = "0.01".parse()?;
+        let service = Service::with(settings).await?;
+        let (w, _) = service.ask(manual(700)).await?;
+        ensure!((w.apply_minor, w.fee_minor, w.actual_minor) == (700, 7, 693));
+        ensure!(w.status() == Status::InReview && (w.cash_status, w.pay_status) == (1, 0));
+        ensure!(w.cash_sn.starts_with("20200303") && w.cash_sn.len() == 18);
+        ensure!(service.ledger.available(ALICE) == 999_300);
+        let w = service.approve(w.id, BOB).await?;
+        ensure!(w.status() == Status::Approved && w.trade_no.is_empty());
+        let message =
+            MarkPaidRequest { id: w.id, third_trade_no: "B1".into(), ..Default::default() };
+        let w = service.client.clone().mark_paid(by(BOB, message)).await?.into_inner();
+        ensure!(w.status() == Status::Paid && (w.cash_status, w.pay_status) == (5, 2));
+        ensure!(w.third_trade_no == "B1" && w.paid_at_us > 0);
+        ensure!(service.ledger.state(&w.hold_key) == Some(State::Settled));
+        let events = service.events(w.id).await?;
+        ensure!(events == ["request", "hold_placed", "approve", "mark_paid", "settled"]);
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_script_of_the_sandbox_comes_to_its_outcome() -> anyhow::Result<()> {
+    let scripts: [(&str, Status, &[&str]); 6] = [
+        ("pays", Status::Paid, &["send paid"]),
+        ("refuse", Status::Failed, &["send refused"]),
+        ("unknown-paid", Status::Paid, &["send unknown", "query paid"]),
+        ("unknown-refused", Status::Failed, &["send unknown", "query refused"]),
+        ("lost", Status::Paid, &["send unknown", "query not_found", "send paid"]),
+        ("delay-3s", Status::Paid, &["send pending", "query paid"]),
+    ];
+    for database in databases("scripts").await? {
+        let service = Service::fresh(&database).await?;
+        for (script, status, calls) in scripts {
+            service.ledger.person(ALICE, 1_000_000, script);
+            let w = service.request(1000).await?;
+            service.approve(w.id, BOB).await?;
+            let w = service.until(w.id, status).await.context(script)?;
+            let made = service.calls(w.id).await?;
+            let pending = |call: &&String| *call != "query pending";
+            let made: Vec<&String> = made.iter().filter(pending).collect();
+            ensure!(made == calls, "{script}: {made:?}");
+            let failed = status == Status::Failed;
+            let (state, available) = if failed {
+                (State::Released(ReleaseCause::Failed), 1_000_000)
+            } else {
+                (State::Settled, 999_000)
+            };
+            ensure!(service.ledger.state(&w.hold_key) == Some(state), "{script}");
+            ensure!(service.ledger.available(ALICE) == available, "{script}");
+            ensure!(w.review_remark.is_empty() != failed && w.third_trade_no.is_empty() == failed);
+            ensure!(w.trade_no.len() <= 32 && w.pay_requested_at_us > 0);
+        }
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn refused_and_cancelled_money_is_back_when_the_answer_comes() -> anyhow::Result<()> {
+    for database in databases("back").await? {
+        let service = Service::fresh(&database).await?;
+        let mut client = service.client.clone();
+        let w = service.request(1000).await?;
+        let message = RefuseWithdrawalRequest { id: w.id, remark: "no".into() };
+        let w = client.refuse_withdrawal(by(BOB, message)).await?.into_inner();
+        ensure!(w.status() == Status::Refused && w.review_remark == "no" && w.cash_status == 3);
+        ensure!(service.ledger.available(ALICE) == 1_000_000);
+        ensure!(service.ledger.state(&w.hold_key) == Some(State::Released(ReleaseCause::Refused)));
+
+        let w = service.request(1000).await?;
+        let message =
+            |user_id| CancelWithdrawalRequest { id: w.id, user_id, remark: String::new() };
+        let others = client.cancel_withdrawal(by(BOB, message(BOB))).await.map_err(failure);
+        ensure!(reason(others)? == Reason::WithdrawalNotFound);
+        let forged = client.cancel_withdrawal(by(BOB, message(ALICE))).await.map_err(failure);
+        ensure!(reason(forged)? == Reason::WithdrawalNotFound);
+        let cancelled = client.cancel_withdrawal(by(ALICE, message(ALICE))).await?.into_inner();
+        ensure!(cancelled.status() == Status::Cancelled && !cancelled.review_remark.is_empty());
+        ensure!(service.ledger.available(ALICE) == 1_000_000);
+        let again = client.cancel_withdrawal(message(ALICE)).await.map_err(failure);
+        ensure!(reason(again)? == Reason::IllegalTransition);
+        ensure!(reason(service.approve(w.id, BOB).await)? == Reason::IllegalTransition);
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn silence_becomes_a_case_and_a_person_decides_it() -> anyhow::Result<()> {
+    let decisions = [
+        (Resolution::Paid, "paid", Status::Paid),
+        (Resolution::NotPaid, "not_paid", Status::Failed),
+        (Resolution::AskAgain, "ask_again", Status::Unresolved),
+    ];
+    for database in databases("silence").await? {
+        let mut settings = config(&database)?;
+        settings.timing.unknown_limit = Duration::from_secs(5);
+        settings.timing.call_timeout = Duration::from_millis(20);
+        let service = Service::with(settings).await?;
+        service.ledger.person(ALICE, 1_000_000, "silent");
+        let mut client = service.client.clone();
+        for (resolution, word, status) in decisions {
+            let w = service.request(1000).await?;
+            service.approve(w.id, BOB).await?;
+            let w = service.until(w.id, Status::Unresolved).await?;
+            ensure!((w.cash_status, w.pay_status) == (4, 4));
+            ensure!(service.ledger.state(&w.hold_key) == Some(State::Open));
+            let open = ListCasesRequest { open_only: true, ..Default::default() };
+            let cases = client.list_cases(open).await?.into_inner().cases;
+            ensure!(cases.len() == 1 && cases[0].withdrawal_id == w.id);
+            ensure!(cases[0].evidence.contains(&w.trade_no), "{}", cases[0].evidence);
+            let decide = |reason: &str| ResolveCaseRequest {
+                id: cases[0].id,
+                resolution: resolution.into(),
+                reason: reason.to_owned(),
+                third_trade_no: String::new(),
+            };
+            let nobody = client.resolve_case(decide("seen")).await.map_err(failure);
+            ensure!(reason(nobody)? == Reason::ActorRequired);
+            let mute = client.resolve_case(by(CAROL, decide(" "))).await.map_err(failure);
+            ensure!(reason(mute)? == Reason::InvalidArgument);
+            let own = client.resolve_case(by(ALICE, decide("seen"))).await.map_err(failure);
+            ensure!(reason(own)? == Reason::SelfReview);
+            let case = client.resolve_case(by(CAROL, decide("seen"))).await?.into_inner();
+            ensure!(case.resolution == word && case.resolved_by == format!("user:{CAROL}"));
+            let twice = client.resolve_case(by(CAROL, decide("seen"))).await.map_err(failure);
+            ensure!(reason(twice)? == Reason::CaseAlreadyResolved);
+            if resolution == Resolution::AskAgain {
+                service.until(w.id, Status::Unknown).await.ok();
+            }
+            service.until(w.id, status).await?;
+        }
+        service.finish().await?;
+    }
+    Ok(())
+}

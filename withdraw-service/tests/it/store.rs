@@ -1,0 +1,123 @@
+//! What the tables themselves refuse, and that `verify` finds what somebody changed behind our back.
+
+use anyhow::ensure;
+use cashout_common::clock::Clock;
+use cashout_common::db::{Database, Engine};
+use cashout_proto::withdraw::v1::Status;
+use cashout_testing::databases;
+use withdraw_service::ports::{Answer, Order, Provider, SendRequest};
+use withdraw_service::providers::sandbox::Sandbox;
+use withdraw_service::service::payout::body_digest;
+use withdraw_service::store::{MIGRATIONS, Store};
+use withdraw_service::verify;
+
+use crate::harness::{BOB, NOON_US, Service};
+
+async fn execute(url: &str, sql: &'static str) -> anyhow::Result<()> {
+    match Database::open(url, MIGRATIONS).await?.connect().await? {
+        Engine::Sqlite(mut c) => sqlx::raw_sql(sql).execute(&mut c).await.map(drop)?,
+        Engine::Postgres(mut c) => sqlx::raw_sql(sql).execute(&mut c).await.map(drop)?,
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tables_refuse_what_must_never_be() -> anyhow::Result<()> {
+    for database in databases("tables").await? {
+        let service = Service::fresh(&database).await?;
+        let w = service.request(1000).await?;
+        service.approve(w.id, BOB).await?;
+        service.until(w.id, Status::Paid).await?;
+        let url = service.config.database_url.clone();
+        service.finish().await?;
+        execute(&url, "UPDATE attempt SET state = 'live'").await?;
+        for forbidden in [
+            "UPDATE history SET reason = 'x'",
+            "DELETE FROM history",
+            "UPDATE withdrawal SET fee_minor = 1",
+            "UPDATE withdrawal SET actual_minor = 0, fee_minor = apply_minor",
+            "UPDATE withdrawal SET fee_minor = -1, actual_minor = apply_minor + 1",
+            "INSERT INTO attempt SELECT 'second', withdrawal_id, provider, payee_id, amount_minor, body, digest, 'live', 0 FROM attempt",
+            "INSERT INTO attempt SELECT * FROM attempt",
+            "INSERT INTO review SELECT * FROM review",
+            "INSERT INTO stream_head VALUES (2, 0)",
+            "INSERT INTO provider_call VALUES (99, 'unknown number', 'send', '', '', 0)",
+        ] {
+            ensure!(execute(&url, forbidden).await.is_err(), "{}: {forbidden}", database.engine);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn verify_finds_what_was_changed_behind_our_back() -> anyhow::Result<()> {
+    let changes = [
+        ("G10", "UPDATE attempt SET amount_minor = 999"),
+        ("G10", "UPDATE attempt SET body = digest"),
+        ("G10", "UPDATE withdrawal SET payee_id = 'mallory'"),
+        ("G11", "UPDATE withdrawal SET status = 6"),
+        ("G11", "UPDATE stream_head SET last_sequence = 99"),
+        (
+            "G11",
+            "INSERT INTO history SELECT 7, 1, 7, 13, 15, 'released', 'x', '', 0 FROM stream_head",
+        ),
+        ("G17", "UPDATE review SET reviewer = 7"),
+        ("G17", "DELETE FROM review"),
+    ];
+    for (guarantee, change) in changes {
+        for database in databases("tampered").await? {
+            let service = Service::fresh(&database).await?;
+            let w = service.request(1000).await?;
+            service.approve(w.id, BOB).await?;
+            service.until(w.id, Status::Paid).await?;
+            let url = service.config.database_url.clone();
+            service.finish().await?;
+            let change = match database.engine {
+                // BYTEA takes no text as it is.
+                "postgres" if change.contains("body") => "UPDATE attempt SET body = 'x'::bytea",
+                "sqlite" if change.contains("body") => "UPDATE attempt SET body = x'00'",
+                _ => change,
+            };
+            execute(&url, change).await?;
+            let report = verify(&url).await?;
+            let found = report.checks.iter().any(|c| c.id == guarantee && c.violations > 0);
+            ensure!(found, "{} {change}: {report}", database.engine);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_sandbox_pays_a_number_once_and_keeps_its_books() -> anyhow::Result<()> {
+    for database in databases("sandbox").await? {
+        let request = |payee_id: &str, amount_minor| {
+            let order = Order {
+                number: "N1".to_owned(),
+                payee_id: payee_id.to_owned(),
+                payee_name: String::new(),
+                amount_minor,
+                currency: "CNY".to_owned(),
+            };
+            (order, payee_id.to_owned(), amount_minor)
+        };
+        let sent = |provider: &Sandbox, (order, payee_id, amount_minor): (Order, String, i64)| {
+            let body = provider.prepare(&order);
+            let (number, digest) = (order.number, body_digest(&body));
+            provider.send(SendRequest { number, payee_id, amount_minor, body, digest })
+        };
+        let store = Store::open(&database.url).await?;
+        let provider = Sandbox::new(store, Clock::set_at(NOON_US));
+        ensure!(provider.query("N1".to_owned()).await == Answer::NotFound);
+        let first = sent(&provider, request("alice", 100)).await;
+        ensure!(matches!(first, Answer::Paid { .. }));
+        ensure!(sent(&provider, request("alice", 100)).await == first);
+        for other in [request("alice", 101), request("mallory", 100), request("refuse", 100)] {
+            let told = sent(&provider, other).await;
+            ensure!(matches!(told, Answer::Unknown { .. }), "{told:?} says something of N1");
+        }
+        // Another process with the same books.
+        let again = Sandbox::new(Store::open(&database.url).await?, Clock::set_at(NOON_US));
+        ensure!(again.query("N1".to_owned()).await == first);
+    }
+    Ok(())
+}
