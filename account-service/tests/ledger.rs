@@ -57,6 +57,40 @@ async fn a_hold_ends_once_whoever_is_first() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_abandoned_hold_does_not_stand_and_never_will() -> anyhow::Result<()> {
+    for database in databases("abandon").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        s.client.post_transfer(credit("c", 7, 100)).await?;
+        let abandon = |hold: &str| {
+            let (hold_key, account) = (hold.to_owned(), Some(person(7)));
+            pb::AbandonHoldRequest { hold_key, account, facts: None }
+        };
+        s.client.place_hold(place("stands", 7, 10)).await?;
+        for replayed in [false, true] {
+            let answer = s.client.abandon_hold(abandon("stands")).await?.into_inner();
+            assert_eq!(answer.replayed, replayed);
+            assert_eq!(answer.hold.unwrap_or_default().released_minor, 10);
+        }
+        for replayed in [false, true] {
+            let answer = s.client.abandon_hold(abandon("never")).await?.into_inner();
+            assert_eq!((answer.replayed, answer.hold), (replayed, None));
+        }
+        // The call that was on its way arrives.
+        assert_eq!(
+            reason(&s.client.place_hold(place("never", 7, 10)).await),
+            "IDEMPOTENCY_CONFLICT"
+        );
+        s.client.place_hold(place("left", 7, 10)).await?;
+        s.client.settle_hold(settle("s", "left", &[10])).await?;
+        assert_eq!(reason(&s.client.abandon_hold(abandon("left")).await), "HOLD_ALREADY_SETTLED");
+        assert_eq!(s.balance(7).await?, (90, 0));
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_has_one_effect_and_repeats_its_answer() -> anyhow::Result<()> {
     for database in databases("keys").await? {
         let mut s = Stack::start(&database.url).await?;

@@ -4,8 +4,9 @@
 use cashout_common::peer::CALL_TIMEOUT;
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
 use cashout_proto::account::v1::{
-    AccountRef, EntryKind, Facts, GetAccountRequest, GetHolderRequest, HoldResponse, PayeeMethod,
-    PlaceHoldRequest, ReleaseHoldRequest, SettleHoldRequest, SettlePart, account_ref,
+    AbandonHoldRequest, AccountRef, EntryKind, Facts, GetAccountRequest, GetHolderRequest,
+    HoldResponse, PayeeMethod, PlaceHoldRequest, ReleaseHoldRequest, SettleHoldRequest, SettlePart,
+    account_ref,
 };
 use cashout_proto::{Failure, Reason, account::v1 as wire};
 use futures::FutureExt;
@@ -77,17 +78,40 @@ impl RemoteLedger {
         }
     }
 
+    async fn abandon_hold(&self, w: &Withdrawal) -> LedgerAnswer<()> {
+        let asked = call(AbandonHoldRequest {
+            hold_key: w.hold_key(),
+            account: Some(reference(w.user_id, &w.currency)),
+            facts: Some(facts(w, "提现未受理")),
+        });
+        let answer = self.client.clone().abandon_hold(asked).await;
+        match done(answered(answer)) {
+            // Nobody without an account can have a hold; and what is released is gone.
+            LedgerAnswer::Refused(failure)
+                if matches!(
+                    failure.reason,
+                    Reason::AccountNotFound | Reason::HoldAlreadyReleased
+                ) =>
+            {
+                LedgerAnswer::Done(())
+            }
+            other => other,
+        }
+    }
+
     async fn settle_hold(&self, w: &Withdrawal) -> LedgerAnswer<()> {
         let mut parts = vec![SettlePart {
             amount_minor: w.actual_minor,
             counter_account: w.method.counter_account().to_owned(),
             kind: EntryKind::Withdrawal.into(),
+            facts: None,
         }];
         if w.fee_minor > 0 {
             parts.push(SettlePart {
                 amount_minor: w.fee_minor,
                 counter_account: "fee:income".to_owned(),
                 kind: EntryKind::WithdrawalFee.into(),
+                facts: Some(facts(w, "提现手续费")),
             });
         }
         let asked = call(SettleHoldRequest {
@@ -123,6 +147,10 @@ impl RemoteLedger {
 impl Ledger for RemoteLedger {
     fn place<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<AccountAfter>> {
         self.place_hold(w).boxed()
+    }
+
+    fn abandon<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>> {
+        self.abandon_hold(w).boxed()
     }
 
     fn settle<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>> {
@@ -165,7 +193,8 @@ fn facts(w: &Withdrawal, note: &str) -> Facts {
     Facts {
         note: note.to_owned(),
         reference: w.cash_sn.clone(),
-        operator: w.decided_by.clone(),
+        // The statement shows the operator's id alone.
+        operator: w.decided_by.trim_start_matches("user:").to_owned(),
         ..Facts::default()
     }
 }

@@ -42,6 +42,9 @@ pub enum ReleaseCause {
 pub trait Ledger: Send + Sync {
     /// Freezes the apply amount.
     fn place<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<AccountAfter>>;
+    /// Makes sure that the hold does not stand and never will, when it could not be placed but an
+    /// earlier call to place it may still be on its way.
+    fn abandon<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>>;
     /// Lets the frozen amount leave: actual to the payout account, fee to income.
     fn settle<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>>;
     /// Returns the frozen amount.

@@ -13,7 +13,7 @@ use super::account::{Account, Currency, Owner};
 use super::book::{Book, Receipt, Recorded};
 use super::command::{Command, Facts, Key, Movement, Outcome, Posted, Transfer, Which};
 use super::entry::Side;
-use super::holds::{new_hold, place, release, settle};
+use super::holds::{new_hold, place, release, returns_as, settle};
 use super::journal::{Effect, Line, append, create, enough, find, move_counter, require};
 use super::refusal::Refusal;
 
@@ -48,6 +48,9 @@ fn dispatch(book: &mut Book, command: &Command) -> Result<Outcome, Refusal> {
         }
         Command::Release { key, hold, kind, facts } => {
             keyed(book, key, |book| release(book, key, hold, *kind, facts)).map(Outcome::Posted)
+        }
+        Command::Abandon { key, hold, account, facts } => {
+            abandon(book, key, hold, account, facts).map(Outcome::Posted)
         }
         Command::SetLock { account, locked } => {
             let mut account = find(book, account)?;
@@ -230,6 +233,25 @@ fn adjust(
         Recorded { digest: key.digest, entries, hold: None, account: Some(account.clone()) };
     book.put_known(&key.text, recorded);
     Ok(plain(account))
+}
+
+/// Releases the hold if it stands; if it was never placed, an entry that moves nothing takes its key.
+fn abandon(
+    book: &mut Book,
+    key: &Key,
+    hold: &Key,
+    account: &Which,
+    facts: &Facts,
+) -> Result<Posted, Refusal> {
+    let placed = book.hold(&hold.text).map(|h| returns_as(h.kind));
+    if book.known(&key.text).is_some() || placed.is_some() {
+        return keyed(book, key, |book| release(book, key, &hold.text, placed, facts));
+    }
+    keyed(book, hold, |book| {
+        let account = find(book, account)?;
+        let line = Line::first(book, hold, Kind::StateChange, facts);
+        Ok((vec![append(book, &account, line)?], None))
+    })
 }
 
 fn set_overdraft(book: &mut Book, account: &Which, limit: i64) -> Result<Outcome, Refusal> {

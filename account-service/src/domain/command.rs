@@ -116,6 +116,8 @@ pub struct Part {
     pub counter: Arc<str>,
     /// What the entry says.
     pub kind: Kind,
+    /// What its entry tells instead of the settlement's facts; empty takes those.
+    pub facts: Facts,
 }
 
 /// Everything that can be asked of the ledger.
@@ -136,6 +138,8 @@ pub enum Command {
     Settle { key: Key, hold: Arc<str>, parts: Vec<Part>, facts: Facts },
     /// End a hold: all of it returns.
     Release { key: Key, hold: Arc<str>, kind: Option<Kind>, facts: Facts },
+    /// A hold must not stand and never will: release it, or use its key up. `key` is for the release.
+    Abandon { key: Key, hold: Key, account: Which, facts: Facts },
     /// Lock or unlock.
     SetLock { account: Which, locked: bool },
     /// Set the overdraft limit.
@@ -189,6 +193,7 @@ impl Command {
             Self::Open { person, currency } => Some(Which::Person(*person, *currency)),
             Self::Adjust { account, .. }
             | Self::Place { account, .. }
+            | Self::Abandon { account, .. }
             | Self::SetLock { account, .. }
             | Self::SetOverdraft { account, .. } => Some(account.clone()),
             Self::Post(_) | Self::PostAll(_) | Self::Settle { .. } | Self::Release { .. } => None,
@@ -224,6 +229,7 @@ impl Command {
     pub fn hold(&self) -> Option<&Arc<str>> {
         match self {
             Self::Settle { hold, .. } | Self::Release { hold, .. } => Some(hold),
+            Self::Abandon { hold, .. } => Some(&hold.text),
             _ => None,
         }
     }
@@ -234,9 +240,11 @@ impl Command {
             Self::Adjust { key, .. }
             | Self::Place { key, .. }
             | Self::Settle { key, .. }
-            | Self::Release { key, .. } => Some(key),
+            | Self::Release { key, .. }
+            | Self::Abandon { key, .. } => Some(key),
             _ => None,
         };
-        own.into_iter().chain(self.transfers().iter().map(|t| &t.key))
+        let unplaced = if let Self::Abandon { hold, .. } = self { Some(hold) } else { None };
+        own.into_iter().chain(unplaced).chain(self.transfers().iter().map(|t| &t.key))
     }
 }

@@ -55,10 +55,11 @@ pub(super) fn settle(
     for part in parts {
         require(matches!(part.kind.row().direction, Direction::Out))?;
         let account = find(book, &Which::Id(hold.account_id))?;
+        let told = if part.facts.is_empty() { facts } else { &part.facts };
         let side = move_counter(book, &part.counter, account.currency, part.amount)?;
         let mut line = match entries.first() {
-            None => Line::first(book, key, part.kind, facts),
-            Some(first) => Line::next(first, part.kind, facts),
+            None => Line::first(book, key, part.kind, told),
+            Some(first) => Line::next(first, part.kind, told),
         };
         line.side = side;
         line.frozen = -part.amount;
@@ -98,7 +99,7 @@ pub(super) fn release(
 }
 
 /// What returning money of a hold is called.
-fn returns_as(kind: Kind) -> Kind {
+pub(super) fn returns_as(kind: Kind) -> Kind {
     if kind == Kind::Withdrawal { Kind::WithdrawalReturned } else { kind }
 }
 

@@ -98,6 +98,13 @@ impl Server {
         Ok(answer::held(&self.posted(request::release(&request)?).await?))
     }
 
+    pub(super) async fn abandon_hold(
+        &self,
+        request: pb::AbandonHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::abandon(&request)?).await?))
+    }
+
     /// Carries out a command that appends entries.
     async fn posted(&self, command: Command) -> Result<Posted, Failure> {
         match self.poster.post(command).await.map_err(post_failure)? {

@@ -98,7 +98,8 @@ pub(super) fn settle(request: &pb::SettleHoldRequest) -> Result<Command, Failure
         let amount = f.amount(&format!("parts[{i}].amount_minor"), part.amount_minor);
         let counter =
             f.counter(&format!("parts[{i}].counter_account"), &part.counter_account, kind);
-        parts.push(Part { amount, counter, kind });
+        let facts = f.facts(part.facts.as_ref());
+        parts.push(Part { amount, counter, kind, facts });
     }
     let facts = f.facts(request.facts.as_ref());
     f.finish(Command::Settle { key, hold, parts, facts })
@@ -112,4 +113,17 @@ pub(super) fn release(request: &pb::ReleaseHoldRequest) -> Result<Command, Failu
     let kind: Option<Kind> = (request.kind != 0).then(|| f.kind("kind", request.kind));
     let facts = f.facts(request.facts.as_ref());
     f.finish(Command::Release { key, hold, kind, facts })
+}
+
+/// A hold to be abandoned. The digest leaves the facts out: giving up twice is the same.
+pub(super) fn abandon(request: &pb::AbandonHoldRequest) -> Result<Command, Failure> {
+    let mut f = Fields::default();
+    let account = f.account("account", request.account.as_ref());
+    let text = f.key("hold_key", &request.hold_key);
+    let facts = f.facts(request.facts.as_ref());
+    let whole = digest(&[b"abandon", text.as_bytes()]);
+    let mut half = [0; 16];
+    half.copy_from_slice(&whole[..16]);
+    let key = Key { text: format!("{text}:abandon").into(), digest: half };
+    f.finish(Command::Abandon { key, hold: Key { text, digest: half }, account, facts })
 }

@@ -134,6 +134,7 @@ pub fn settle(key: &str, hold: &str, amounts: &[i64]) -> pb::SettleHoldRequest {
         amount_minor: *amount_minor,
         counter_account: "payout:manual".to_owned(),
         kind: pb::EntryKind::Withdrawal.into(),
+        facts: None,
     };
     let parts = amounts.iter().map(part).collect();
     pb::SettleHoldRequest { key: key.to_owned(), hold_key: hold.to_owned(), parts, facts: None }

@@ -60,6 +60,10 @@ pub enum Op {
         user: i64,
         limit: i64,
     },
+    Abandon {
+        user: i64,
+        hold: u16,
+    },
     All(Vec<Op>),
     /// The operation that many places before, once more.
     Again(usize),
@@ -99,6 +103,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => (user(), -40..60_i64, any::<Option<bool>>(), key()).prop_map(|(user, amount, locked, key)| Op::Adjust { user, amount, locked, key }),
         1 => (user(), any::<bool>()).prop_map(|(user, locked)| Op::Lock { user, locked }),
         1 => (user(), 0..50_i64).prop_map(|(user, limit)| Op::Overdraft { user, limit }),
+        1 => (user(), hold()).prop_map(|(user, hold)| Op::Abandon { user, hold }),
         1 => prop::collection::vec(movement(), 1..5).prop_map(Op::All),
         2 => (1..30_usize).prop_map(Op::Again),
     ]
@@ -160,6 +165,7 @@ impl Place {
                     amount: *amount,
                     counter: "payout:test".into(),
                     kind: Kind::Withdrawal,
+                    facts: Facts::default(),
                 };
                 Command::Settle {
                     key: self.key("k", *key, op),
@@ -181,6 +187,13 @@ impl Place {
                 locked: *locked,
                 facts,
             },
+            Op::Abandon { user, hold } => {
+                let digest = [7; 16];
+                let key =
+                    |suffix| Key { text: format!("{}:h{hold}{suffix}", self.0).into(), digest };
+                let account = self.who(*user);
+                Command::Abandon { key: key(":abandon"), hold: key(""), account, facts }
+            }
             Op::Lock { user, locked } => {
                 Command::SetLock { account: self.who(*user), locked: *locked }
             }
@@ -363,6 +376,23 @@ impl Model {
                     return Err("OverdraftInUse");
                 }
                 person.limit = i128::from(*limit);
+                Ok(())
+            }
+            Op::Abandon { user, hold } => {
+                if self.keys.contains_key(&format!("a{hold}")) {
+                    return Ok(());
+                }
+                if self.holds.contains_key(&format!("h{hold}")) {
+                    let (owner, amount) = self.open_hold(*hold)?;
+                    self.entry(owner, amount, -amount, Kind::WithdrawalReturned)?;
+                    self.holds.insert(format!("h{hold}"), Held::Released);
+                    self.keys.insert(format!("a{hold}"), String::new());
+                    return Ok(());
+                }
+                if !self.keys.contains_key(&format!("h{hold}")) {
+                    self.entry(*user, 0, 0, Kind::Adjustment)?;
+                    self.keys.insert(format!("h{hold}"), "abandoned".to_owned());
+                }
                 Ok(())
             }
             Op::All(ops) => ops.iter().try_for_each(|op| self.run(op)),

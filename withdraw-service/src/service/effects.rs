@@ -75,9 +75,17 @@ impl Core {
         w: Withdrawal,
         holder: Option<Holder>,
     ) -> Result<Ended, Failure> {
+        // Just read means: this process has just written the request and asks for the first time.
+        let first = holder.is_some() && w.due.tries == 0;
         let account = match self.ledger.place(&w).await {
             LedgerAnswer::Done(account) => account,
-            LedgerAnswer::Refused(failure) => return self.decline(w, failure).await,
+            LedgerAnswer::Refused(failure) if first => return self.decline(w, failure).await,
+            LedgerAnswer::Refused(failure) => return self.give_up(w, failure).await,
+            // The key is used up: by us, if we were giving this request up when we were stopped.
+            LedgerAnswer::Unknown(failure) if failure.reason == Reason::IdempotencyConflict => {
+                let told = "the request was given up; ask again";
+                return self.give_up(w, Failure::new(Reason::Unavailable, told)).await;
+            }
             LedgerAnswer::Unknown(failure) => return self.postpone(w, &failure).await,
         };
         let holder = match holder {
@@ -88,6 +96,17 @@ impl Core {
             },
         };
         self.placed(w, account, holder).await
+    }
+
+    /// Declines a request that was asked for more than once: an earlier call may still be on its way,
+    /// and must not freeze money for a request that is gone.
+    async fn give_up(self: &Arc<Self>, w: Withdrawal, refused: Failure) -> Result<Ended, Failure> {
+        match self.ledger.abandon(&w).await {
+            LedgerAnswer::Done(()) => self.decline(w, refused).await,
+            LedgerAnswer::Refused(failure) | LedgerAnswer::Unknown(failure) => {
+                self.postpone(w, &failure).await
+            }
+        }
     }
 
     /// Puts the request before the reviewers, and its answer under its key, in one transaction.

@@ -176,3 +176,27 @@ async fn thirty_two_calls_under_one_key_are_one_withdrawal() -> anyhow::Result<(
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_call_that_arrives_after_its_request_was_declined_freezes_nothing() -> anyhow::Result<()>
+{
+    for database in databases("late_call").await? {
+        let service = Service::fresh(&database).await?;
+        // The first call is lost on the way; by the time of the second one the money is spent.
+        service.ledger.lose_calls(1);
+        ensure!(reason(service.ask(wechat(1000, "k")).await)? == Reason::Unavailable);
+        service.ledger.person(ALICE, 0, "alice");
+        let id = 1;
+        service.until(id, Status::Declined).await?;
+        service.ledger.person(ALICE, 5000, "alice");
+        let opened = Database::open(&database.url, MIGRATIONS).await?;
+        let found = withdraw_service::store::withdrawals::find(opened.readers(), id).await?;
+        let declined = found.ok_or_else(|| anyhow::anyhow!("no such withdrawal"))?;
+        let late = service.ledger.arrives_late(&declined);
+        ensure!(!matches!(late, withdraw_service::ports::LedgerAnswer::Done(_)), "{late:?}");
+        ensure!(service.ledger.available(ALICE) == 5000);
+        opened.close().await;
+        service.finish().await?;
+    }
+    Ok(())
+}

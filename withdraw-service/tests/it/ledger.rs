@@ -25,6 +25,8 @@ struct Books {
     locked: Vec<i64>,
     holds: HashMap<String, (i64, i64, State)>,
     payees: HashMap<i64, String>,
+    abandoned: Vec<String>,
+    lost_calls: u32,
     down: bool,
     lost_replies: u32,
     ends: u32,
@@ -70,6 +72,16 @@ impl FakeLedger {
         self.books().lost_replies = n;
     }
 
+    /// The next commands do not arrive; they may come late, see [`Self::arrives_late`].
+    pub fn lose_calls(&self, n: u32) {
+        self.books().lost_calls = n;
+    }
+
+    /// A lost call to place a hold arrives after all.
+    pub fn arrives_late(&self, w: &Withdrawal) -> LedgerAnswer<AccountAfter> {
+        self.place_now(w)
+    }
+
     /// Refuses new holds of a person.
     pub fn lock(&self, user_id: i64) {
         self.books().locked.push(user_id);
@@ -113,6 +125,13 @@ impl FakeLedger {
         let mut books = self.books();
         if books.down {
             return LedgerAnswer::Unknown(down());
+        }
+        if books.lost_calls > 0 {
+            books.lost_calls -= 1;
+            return LedgerAnswer::Unknown(down());
+        }
+        if books.abandoned.contains(&w.hold_key()) {
+            return LedgerAnswer::Unknown(Failure::new(Reason::IdempotencyConflict, "used up"));
         }
         let known = books.holds.contains_key(&w.hold_key());
         let Some(available) = books.available.get(&w.user_id).copied() else {
@@ -161,6 +180,21 @@ impl FakeLedger {
     }
 }
 
+impl FakeLedger {
+    fn abandon_now(&self, w: &Withdrawal) -> LedgerAnswer<()> {
+        let mut books = self.books();
+        if books.down {
+            return LedgerAnswer::Unknown(down());
+        }
+        if books.holds.contains_key(&w.hold_key()) {
+            drop(books);
+            return self.end(w, State::Released(ReleaseCause::Failed));
+        }
+        books.abandoned.push(w.hold_key());
+        LedgerAnswer::Done(())
+    }
+}
+
 fn lost(books: &mut Books) -> bool {
     let lost = books.lost_replies > 0;
     books.lost_replies = books.lost_replies.saturating_sub(1);
@@ -170,6 +204,10 @@ fn lost(books: &mut Books) -> bool {
 impl Ledger for FakeLedger {
     fn place<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<AccountAfter>> {
         self.ready().map(|()| self.place_now(w)).boxed()
+    }
+
+    fn abandon<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>> {
+        self.ready().map(|()| self.abandon_now(w)).boxed()
     }
 
     fn settle<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>> {

@@ -138,6 +138,7 @@ impl AccountService for Server {
         post_transfer(PostTransferRequest) -> PostTransferResponse;
         post_transfers(PostTransfersRequest) -> PostTransfersResponse;
         adjust_account(AdjustAccountRequest) -> AdjustAccountResponse;
+        abandon_hold(AbandonHoldRequest) -> HoldResponse;
         get_hold(GetHoldRequest) -> Hold;
         list_holds(ListHoldsRequest) -> ListHoldsResponse;
         set_lock(SetLockRequest) -> Account;
@@ -188,14 +189,14 @@ async fn holds_are_placed_settled_and_released_as_designed() -> anyhow::Result<(
     ensure!(
         script.last()
             == format!(
-                "place cash:{sn} 700 ENTRY_KIND_WITHDRAWAL Some(UserId(7)) CNY | 提现冻结 {sn} user:8"
+                "place cash:{sn} 700 ENTRY_KIND_WITHDRAWAL Some(UserId(7)) CNY | 提现冻结 {sn} 8"
             ),
         "{}",
         script.last()
     );
     ensure!(ledger.settle(&w).await == LedgerAnswer::Done(()));
     let parts = "693 to payout:manual as ENTRY_KIND_WITHDRAWAL, 7 to fee:income as ENTRY_KIND_WITHDRAWAL_FEE";
-    let settled = format!("settle cash:{sn} by cash:{sn}:settle: {parts} | 提现成功 {sn} user:8");
+    let settled = format!("settle cash:{sn} by cash:{sn}:settle: {parts} | 提现成功 {sn} 8");
     ensure!(script.last() == settled, "{}", script.last());
     for (cause, kind, note) in [
         (ReleaseCause::Refused, "ENTRY_KIND_WITHDRAWAL_RETURNED", "审核不通过，退回"),
@@ -203,8 +204,7 @@ async fn holds_are_placed_settled_and_released_as_designed() -> anyhow::Result<(
         (ReleaseCause::Cancelled, "ENTRY_KIND_WITHDRAWAL_CANCELLED", "取消提现，退回"),
     ] {
         ensure!(ledger.release(&w, cause).await == LedgerAnswer::Done(()));
-        let released =
-            format!("release cash:{sn} by cash:{sn}:release as {kind} | {note} {sn} user:8");
+        let released = format!("release cash:{sn} by cash:{sn}:release as {kind} | {note} {sn} 8");
         ensure!(script.last() == released, "{}", script.last());
     }
     let holder = ledger.holder(ALICE).await?.context("a person")?;
