@@ -1,1 +1,7 @@
-fn main(){}
+//! The program `cashout`: everything in one process, and the operator's commands.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cashout::run()
+}

@@ -19,7 +19,6 @@ use cashout_common::writer::Writer;
 use cashout_proto::account::v1::DESCRIPTORS;
 use cashout_proto::account::v1::account_service_server::AccountServiceServer;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -56,8 +55,8 @@ impl Config {
     /// Reads the settings; mistakes stay in `values`.
     pub fn read(values: &mut Values) -> Option<Self> {
         let listen = values.parse("ACCOUNT_LISTEN");
-        let database_url = values.text("ACCOUNT_DATABASE_URL");
-        Some(Self { listen: listen?, database_url })
+        let database_url = values.read("ACCOUNT_DATABASE_URL", cashout_common::db::address);
+        Some(Self { listen: listen?, database_url: database_url? })
     }
 }
 
@@ -80,17 +79,16 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
         world.clock.clone(),
         stop.clone(),
     ));
+    let is_ready = poster.healthy();
     let server = grpc::Server::new(store.clone(), poster, writer, world.clock, stop.clone());
     let mut routes = Routes::builder();
     routes.add_service(AccountServiceServer::new(server));
-    let (ready, is_ready) = watch::channel(true);
     let serving =
         serve_grpc(listener, NAME, DESCRIPTORS, routes, is_ready, Limits::default(), stop.clone());
     let task = tokio::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the account service cannot serve");
         }
-        drop(ready);
         // No call is left: the poster ends when everything it was given is committed.
         let _ = releasing.await;
         let _ = posting.await;

@@ -10,7 +10,8 @@ use cashout_common::clock::Clock;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use support::model::{Model, Op, Person, Place, sequence, verdict};
+use support::model::{Model, Person, verdict};
+use support::operations::{Op, Place, sequence};
 
 const SEQUENCES: u32 = 2_000;
 

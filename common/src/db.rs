@@ -32,6 +32,9 @@ pub type Conn = Engine<SqliteConnection, PgConnection>;
 pub type Snapshot =
     Engine<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Transaction<'static, sqlx::Postgres>>;
 
+/// How long a writer waits for one step; longer than the server lets a statement run.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Runs the same expression on whichever engine it is: `on_engine!(conn, c => query(SQL).execute(&mut *c).await)`.
 #[macro_export]
 macro_rules! on_engine {
@@ -116,7 +119,7 @@ impl Database {
             });
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let options = postgres_options(url)?;
+            let options = postgres_options(url, read_only)?;
             let pool = PgPoolOptions::new()
                 .max_connections(8)
                 .acquire_timeout(Duration::from_secs(5))
@@ -125,7 +128,7 @@ impl Database {
                 // dropped in BEGIN; no future of ours is dropped there, and this is the second lock.
                 .after_release(|conn, _| {
                     Box::pin(async move {
-                        sqlx::raw_sql("ROLLBACK").execute(conn).await?;
+                        bounded(sqlx::raw_sql("ROLLBACK").execute(conn)).await?;
                         Ok(true)
                     })
                 })
@@ -178,10 +181,31 @@ impl Database {
         })
     }
 
-    /// Closes the readers.
+    /// Closes the readers; a server that does not answer is not waited for.
     pub async fn close(&self) {
-        on_engine!(&self.readers, pool => pool.close().await);
+        let farewell = Duration::from_secs(2);
+        on_engine!(&self.readers, pool => {
+            let _ = tokio::time::timeout(farewell, pool.close()).await;
+        });
     }
+}
+
+/// Checks an address without opening it, for settings.
+///
+/// # Errors
+/// The rule, when it is broken.
+pub fn address(url: &str) -> Result<String, String> {
+    let parsed = if url.starts_with("sqlite:") {
+        sqlite_options(url).map(drop)
+    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        postgres_options(url, false).map(drop)
+    } else {
+        return Err("must start with sqlite:// or postgres://".to_owned());
+    };
+    // The address may hold a password, so an error's own words stay inside.
+    parsed
+        .map(|()| url.to_owned())
+        .map_err(|_| "is not an address of a database file or server".to_owned())
 }
 
 /// Starts a write transaction: `BEGIN IMMEDIATE` on SQLite; on PostgreSQL `BEGIN` and then `lock`, the
@@ -205,6 +229,30 @@ pub async fn begin_write(conn: &mut Conn, lock: &'static str) -> Result<(), sqlx
 /// When the database refuses it or does not answer.
 pub async fn command(conn: &mut Conn, sql: &'static str) -> Result<(), sqlx::Error> {
     on_engine!(conn, c => sqlx::raw_sql(sql).execute(&mut *c).await.map(drop))
+}
+
+/// Waits for a step of a writer, but not for ever: a server that is gone without a word would keep the
+/// one writer waiting. The step's connection must be dropped after an error.
+///
+/// # Errors
+/// The step's own, or a time-out as an I/O error.
+pub async fn bounded<T>(
+    step: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match tokio::time::timeout(PATIENCE, step).await {
+        Ok(done) => done,
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// Whether the same statement may work in a moment: contention, or a server out of room for us.
+#[must_use]
+pub fn transient(error: &sqlx::Error) -> bool {
+    let Some(code) = error.as_database_error().and_then(|e| e.code()) else { return false };
+    // Serialization failure, deadlock, lock not available; PostgreSQL's class 53, out of resources;
+    // SQLite's BUSY and LOCKED with their extended forms.
+    matches!(code.as_ref(), "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" | "518")
+        || (code.len() == 5 && code.starts_with("53"))
 }
 
 /// Whether the connection behind this error is of no more use.
@@ -239,16 +287,53 @@ fn sqlite_options(url: &str) -> anyhow::Result<SqliteConnectOptions> {
         .disable_statement_logging())
 }
 
-fn postgres_options(url: &str) -> anyhow::Result<PgConnectOptions> {
+fn postgres_options(url: &str, read_only: bool) -> anyhow::Result<PgConnectOptions> {
     Ok(PgConnectOptions::from_str(url)
         .context("not a postgres:// address")?
         .application_name("cashout")
         .options([
             ("idle_in_transaction_session_timeout", "10s"),
-            ("statement_timeout", "60s"),
+            // Checks of a whole database take as long as they take.
+            ("statement_timeout", if read_only { "0" } else { "12s" }),
             ("lock_timeout", "10s"),
             ("client_min_messages", "error"),
         ])
         .statement_cache_capacity(256)
         .disable_statement_logging())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing() -> Migrations {
+        let migrator = Box::leak(Box::new(Migrator::with_migrations(vec![])));
+        Migrations { sqlite: migrator, postgres: migrator }
+    }
+
+    #[tokio::test]
+    async fn every_sqlite_connection_syncs_fully_and_readers_cannot_write() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let url = format!("sqlite://{}/deep/down/t.db", dir.path().display());
+        let database = Database::open(&url, nothing()).await?;
+        let Engine::Sqlite(mut writer) = database.connect().await? else { bail!("not SQLite") };
+        let Engine::Sqlite(readers) = database.readers() else { bail!("not SQLite") };
+        let level: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut writer).await?;
+        assert_eq!(level, 2, "2 is FULL");
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await?;
+        assert_eq!(mode, "wal");
+        let write = sqlx::raw_sql("CREATE TABLE t (x INTEGER)").execute(readers).await;
+        assert!(write.is_err(), "a reader wrote");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn addresses_that_cannot_work_are_refused() {
+        for url in ["", "mysql://x", "sqlite::memory:", "sqlite://x?mode=memory", "/tmp/x.db"] {
+            assert!(address(url).is_err(), "{url}");
+            assert!(Database::open(url, nothing()).await.is_err(), "{url}");
+        }
+        let absent = Database::open_read_only("sqlite:///nowhere/to/be/found.db").await;
+        assert!(absent.is_err(), "reading must not create a database");
+    }
 }

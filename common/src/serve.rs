@@ -19,9 +19,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -32,6 +33,9 @@ use tracing::Instrument;
 /// How long a stop waits for calls in flight.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long a handler may go on when nobody waits for it any more.
+const HANDLER_LIMIT: Duration = Duration::from_secs(60);
+
 /// What a listener accepts.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -40,7 +44,7 @@ pub struct Limits {
     pub version: Version,
     /// Connections at a time; more wait in the kernel's queue.
     pub connections: usize,
-    /// How long a client may take to send its headers.
+    /// How long a client may take to send its headers, and to take any part of an answer.
     pub header_timeout: Duration,
     /// Requests in flight over all connections; more are refused at once.
     pub requests: usize,
@@ -136,22 +140,10 @@ pub async fn accept<S, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut builder = match limits.version {
-        Version::Http1 => auto::Builder::new(TokioExecutor::new()).http1_only(),
-        Version::Http2 => auto::Builder::new(TokioExecutor::new()).http2_only(),
-    };
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_secs(20)))
-        .max_concurrent_streams(1024)
-        // A gateway's one connection carries the cancelled calls of all its clients; the default of
-        // 20 would close it for everybody.
-        .max_pending_accept_reset_streams(Some(1024))
-        .max_header_list_size(16 * 1024);
+    let builder = protocol(&limits);
     let draining = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
+    let over = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
             slot = slots.clone().acquire_owned() => {
@@ -173,20 +165,21 @@ pub async fn accept<S, B>(
         };
         let _ = stream.set_nodelay(true);
         let hyper_service = TowerToHyperService::new(service.clone());
-        let (builder, watcher, stop) = (builder.clone(), draining.watcher(), stop.clone());
+        let (builder, watcher) = (builder.clone(), draining.watcher());
+        let (stop, over) = (stop.clone(), over.clone());
         tokio::spawn(async move {
-            // Whoever connects and says nothing is not waited for.
-            let first = tokio::time::timeout(limits.header_timeout, stream.readable());
-            let spoken = tokio::select! {
-                spoken = first => spoken.is_ok(),
-                () = stop.cancelled() => false,
-            };
-            if !spoken {
+            if !speaks(&stream, limits.header_timeout, &stop).await {
                 return;
             }
-            let served = builder.serve_connection(TokioIo::new(stream), hyper_service);
-            if let Err(error) = watcher.watch(served.into_owned()).await {
-                tracing::debug!(error = %error, "connection ended");
+            // Nor is whoever asks and does not read the answers.
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(limits.header_timeout));
+            let served = builder.serve_connection(TokioIo::new(Box::pin(stream)), hyper_service);
+            tokio::select! {
+                ended = watcher.watch(served.into_owned()) => if let Err(error) = ended {
+                    tracing::debug!(error = %error, "connection ended");
+                },
+                () = over.cancelled() => {}
             }
             drop(slot);
         });
@@ -194,7 +187,35 @@ pub async fn accept<S, B>(
     drop(listener);
     if tokio::time::timeout(DRAIN, draining.shutdown()).await.is_err() {
         tracing::warn!("calls were still in flight when the time to drain was over");
+        over.cancel();
     }
+}
+
+/// Whether a client says anything in time: whoever connects and is silent is not waited for.
+async fn speaks(stream: &TcpStream, patience: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        spoken = tokio::time::timeout(patience, stream.readable()) => spoken.is_ok(),
+        () = stop.cancelled() => false,
+    }
+}
+
+/// What a connection speaks, and how long and how much.
+fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = match limits.version {
+        Version::Http1 => auto::Builder::new(TokioExecutor::new()).http1_only(),
+        Version::Http2 => auto::Builder::new(TokioExecutor::new()).http2_only(),
+    };
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(Duration::from_secs(20)))
+        .max_concurrent_streams(1024)
+        // A gateway's one connection carries the cancelled calls of all its clients; the default of
+        // 20 would close it for everybody.
+        .max_pending_accept_reset_streams(Some(1024))
+        .max_header_list_size(16 * 1024);
+    builder
 }
 
 /// Serves gRPC with health (one status per service, following `ready`) and reflection (v1 and v1alpha).
@@ -279,6 +300,11 @@ impl Service<Request<Incoming>> for Boundary {
                 let answer = inner.call(request).await;
                 drop(slot);
                 answer
+            };
+            // Longer than anything we do, so only what will never end is cut off.
+            let handler = async move {
+                let ended = tokio::time::timeout(HANDLER_LIMIT, handler).await;
+                ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
             };
             let detached = tokio::spawn(handler.in_current_span());
             let done = match deadline {

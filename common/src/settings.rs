@@ -230,14 +230,20 @@ impl Values {
 
     /// Notes a mistake that is not in one value alone.
     pub fn mistake(&mut self, name: &str, rule: &str) {
-        let secret = self.table.iter().any(|s| s.name == name && s.secret);
+        let secret = self.table.iter().any(|s| s.name == name && s.secret)
+            // An address may hold a password.
+            || self.set.get(name).is_some_and(|value| value.contains('@'));
         let got = self
             .set
             .get(name)
             .filter(|_| !secret)
             .map(|v| format!(" (got {v:?})"))
             .unwrap_or_default();
-        self.mistakes.push(format!("{name}: {rule}{got}"));
+        let told = format!("{name}: {rule}{got}");
+        // Two services may read the same setting.
+        if !self.mistakes.contains(&told) {
+            self.mistakes.push(told);
+        }
     }
 
     /// The configuration made of values that were read, or every mistake. Call it last: `None` stands

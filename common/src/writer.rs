@@ -12,7 +12,9 @@ use cashout_proto::{Failure, Reason};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::db::{Conn, Database, begin_write, command, connection_lost};
+use crate::db::{
+    Conn, Database, PATIENCE, begin_write, bounded, command, connection_lost, transient,
+};
 
 /// Most jobs that share a commit.
 const BATCH: usize = 256;
@@ -43,7 +45,7 @@ impl From<WriteError> for Failure {
 #[must_use]
 pub fn database_failure(error: &sqlx::Error) -> Failure {
     tracing::error!(error = %redacted(error), "database error");
-    if connection_lost(error) {
+    if connection_lost(error) || transient(error) {
         Failure::new(Reason::Unavailable, "the database does not answer; try again")
     } else {
         Failure::new(Reason::Internal, "internal error")
@@ -107,12 +109,18 @@ impl Writer {
             )),
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })?;
-        let value = answer.await.map_err(|_| stopped())??;
+        let value = answer.await.map_err(|_| unanswered())??;
         value
             .downcast()
             .map(|value| *value)
             .map_err(|_| WriteError::Refused(Failure::new(Reason::Internal, "internal error")))
     }
+}
+
+/// The batch was given up: what became of it is not known.
+fn unanswered() -> WriteError {
+    let told = "the database does not answer; try again";
+    WriteError::Refused(Failure::new(Reason::Unavailable, told))
 }
 
 fn stopped() -> WriteError {
@@ -125,7 +133,7 @@ async fn work(database: Database, lock: &'static str, mut waiting: mpsc::Receive
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let turn = database.write_turn().await;
         if conn.is_none() {
-            conn = match database.connect().await {
+            conn = match bounded(database.connect()).await {
                 Ok(new) => Some(new),
                 Err(error) => {
                     refuse_all(batch.drain(..).map(|job| job.reply), &error);
@@ -134,7 +142,9 @@ async fn work(database: Database, lock: &'static str, mut waiting: mpsc::Receive
             };
         }
         if let Some(open) = conn.as_mut()
-            && !run_batch(open, lock, std::mem::take(&mut batch)).await
+            && !tokio::time::timeout(PATIENCE, run_batch(open, lock, std::mem::take(&mut batch)))
+                .await
+                .unwrap_or(false)
         {
             conn = None;
         }

@@ -14,4 +14,4 @@ mod wallet;
 
 pub use config::{Config, SETTINGS};
 pub use http::start;
-pub use identity::{KeyConfig, development_key, development_token};
+pub use identity::{DevelopmentToken, KeyConfig, development_key};

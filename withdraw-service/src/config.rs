@@ -9,6 +9,7 @@ use cashout_common::settings::{Setting, Values, duration};
 use rust_decimal::Decimal;
 
 use crate::domain::policy::Policy;
+use crate::ports::LEDGER_TIMEOUT;
 use crate::providers::Channel;
 use crate::service::Timing;
 
@@ -50,13 +51,19 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("PAYOUT_BACKOFF_MAX", "60s", "The longest pause between repetitions."),
     Setting::new(
         "PAYOUT_LEASE",
-        "30s",
-        "How long an instance may work on one step before another one takes over.",
+        "10s",
+        "How long an instance may work on one step before another one takes over; at least 1s more \
+         than PAYOUT_CALL_TIMEOUT, and 6s.",
     ),
     Setting::new(
         "PAYOUT_UNKNOWN_LIMIT",
         "24h",
         "How long an outcome may stay unknown before it becomes a case for a person.",
+    ),
+    Setting::new(
+        "PAYOUT_PENDING_LIMIT",
+        "72h",
+        "How long a provider may work on a payout before it becomes a case for a person.",
     ),
 ];
 
@@ -86,6 +93,7 @@ impl Config {
     pub fn read(values: &mut Values) -> Option<Self> {
         // Everything is read before anything is given up, so that every mistake is told.
         let listen = values.parse("WITHDRAW_LISTEN");
+        let database_url = values.read("WITHDRAW_DATABASE_URL", cashout_common::db::address);
         let zone = values.read("CASHOUT_TIME_ZONE", Zone::named);
         let account_address = values.read("ACCOUNT_ADDRESS", address);
         let policy = read_policy(values);
@@ -94,7 +102,7 @@ impl Config {
         let timing = read_timing(values);
         Some(Self {
             listen: listen?,
-            database_url: values.text("WITHDRAW_DATABASE_URL"),
+            database_url: database_url?,
             account_address: account_address?,
             zone: zone?,
             policy: policy?,
@@ -155,7 +163,6 @@ fn read_policy(values: &mut Values) -> Option<Policy> {
 
 fn read_timing(values: &mut Values) -> Option<Timing> {
     let call_timeout = values.read("PAYOUT_CALL_TIMEOUT", |text| {
-        // Well below the lease, so that nobody takes over while a call is under way.
         let (least, most) = (Duration::from_millis(1), Duration::from_secs(15));
         duration(text).and_then(|d| {
             Some(d)
@@ -166,12 +173,22 @@ fn read_timing(values: &mut Values) -> Option<Timing> {
     let backoff_min = values.read("PAYOUT_BACKOFF_MIN", positive);
     let backoff_max = values.read("PAYOUT_BACKOFF_MAX", positive);
     let unknown_limit = values.read("PAYOUT_UNKNOWN_LIMIT", positive);
+    let pending_limit = values.read("PAYOUT_PENDING_LIMIT", positive);
     let lease = values.read("PAYOUT_LEASE", positive);
+    // The longest step and its bookkeeping, so that nobody takes over while a call is under way.
+    if let (Some(call_timeout), Some(lease)) = (call_timeout, lease)
+        && lease < call_timeout.max(LEDGER_TIMEOUT) + Duration::from_secs(1)
+    {
+        let rule = "must be at least 1s more than PAYOUT_CALL_TIMEOUT, and at least 6s";
+        values.mistake("PAYOUT_LEASE", rule);
+    }
     Some(Timing {
         call_timeout: call_timeout?,
+        ledger_timeout: LEDGER_TIMEOUT,
         backoff_min: backoff_min?,
         backoff_max: backoff_max?,
         unknown_limit: unknown_limit?,
+        pending_limit: pending_limit?,
         lease: lease?,
     })
 }
@@ -200,6 +217,10 @@ mod tests {
         assert_eq!(config.policy.daily_minor, 500_000);
         assert_eq!(config.policy.two_reviewers_above_minor, None);
         assert_eq!(config.database_url, "sqlite://./data/withdraw.db");
+        let (timing, own) = (config.timing, Timing::default());
+        assert_eq!((timing.lease, timing.pending_limit), (own.lease, own.pending_limit));
+        // What a killed instance had begun is taken over and finished within half a minute.
+        assert_eq!(timing.lease, Duration::from_secs(10));
         Ok(())
     }
 
@@ -217,11 +238,21 @@ mod tests {
             ("PAYOUT_CALL_TIMEOUT", "60s"),
             ("PAYOUT_BACKOFF_MIN", "0s"),
             ("PAYOUT_LEASE", "30"),
+            ("PAYOUT_PENDING_LIMIT", "0s"),
             ("CASHOUT_TIME_ZONE", "Mars/Base"),
         ];
         let told = read(&wrong).err().unwrap_or_default();
         for (name, _) in wrong {
             assert!(told.contains(name), "{name} is missing in: {told}");
+        }
+        for (call_timeout, lease, right) in [
+            ("5s", "6s", true),
+            ("5s", "5999ms", false),
+            ("1ms", "5s", false),
+            ("15s", "15s", false),
+        ] {
+            let set = [("PAYOUT_CALL_TIMEOUT", call_timeout), ("PAYOUT_LEASE", lease)];
+            assert_eq!(read(&set).is_ok(), right, "{set:?}");
         }
         for bad in ["+0.1", "1e-2", ".5", "0_1", "", "-0.1", "2"] {
             assert!(rate(bad).is_err(), "{bad}");

@@ -1,12 +1,11 @@
 //! The account service as our ledger: the gRPC client behind the port. What it answers is either done,
 //! refused for good, or unknown. Must not know: statuses, the database.
 
-use cashout_common::peer::CALL_TIMEOUT;
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
 use cashout_proto::account::v1::{
-    AbandonHoldRequest, AccountRef, EntryKind, Facts, GetAccountRequest, GetHolderRequest,
-    HoldResponse, PayeeMethod, PlaceHoldRequest, ReleaseHoldRequest, SettleHoldRequest, SettlePart,
-    account_ref,
+    AbandonHoldRequest, AccountRef, EntryKind, Facts, GetAccountRequest, GetHoldRequest,
+    GetHolderRequest, HoldResponse, HoldState, PayeeMethod, PlaceHoldRequest, ReleaseHoldRequest,
+    SettleHoldRequest, SettlePart, account_ref,
 };
 use cashout_proto::{Failure, Reason, account::v1 as wire};
 use futures::FutureExt;
@@ -15,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::domain::withdrawal::{AccountAfter, Holder, Payee, Withdrawal};
-use crate::ports::{Balance, Ledger, LedgerAnswer, ReleaseCause};
+use crate::ports::{Balance, LEDGER_TIMEOUT, Ledger, LedgerAnswer, ReleaseCause};
 
 /// The account service over gRPC.
 #[derive(Debug, Clone)]
@@ -50,21 +49,24 @@ impl RemoteLedger {
             release_at_us: 0,
             facts: Some(facts(w, "提现冻结")),
         });
-        let held = match answered(self.client.clone().place_hold(asked).await) {
-            LedgerAnswer::Done(held) => held,
-            LedgerAnswer::Refused(failure) => return LedgerAnswer::Refused(failure),
-            LedgerAnswer::Unknown(failure) => return LedgerAnswer::Unknown(failure),
-        };
-        if let Some(entry) = held.entries.last() {
-            let (available_minor, frozen_minor) =
-                (entry.available_after_minor, entry.frozen_after_minor);
-            // A locked account takes no new holds, so right after this one it was not.
-            return LedgerAnswer::Done(AccountAfter {
-                available_minor,
-                frozen_minor,
-                locked: false,
-            });
+        let answer = answered(self.client.clone().place_hold(asked).await);
+        match self.despite_conflict(w, HoldState::Open, answer).await {
+            LedgerAnswer::Done(Some(held)) => match held.entries.last() {
+                // A locked account takes no new holds, so right after this one it was not.
+                Some(entry) => LedgerAnswer::Done(AccountAfter {
+                    available_minor: entry.available_after_minor,
+                    frozen_minor: entry.frozen_after_minor,
+                    locked: false,
+                }),
+                None => self.account_now(w).await,
+            },
+            LedgerAnswer::Done(None) => self.account_now(w).await,
+            LedgerAnswer::Refused(failure) => LedgerAnswer::Refused(failure),
+            LedgerAnswer::Unknown(failure) => LedgerAnswer::Unknown(failure),
         }
+    }
+
+    async fn account_now(&self, w: &Withdrawal) -> LedgerAnswer<AccountAfter> {
         match self.account(w.user_id, &w.currency).await {
             Ok(Some(account)) => LedgerAnswer::Done(AccountAfter {
                 available_minor: account.available_minor,
@@ -84,8 +86,8 @@ impl RemoteLedger {
             account: Some(reference(w.user_id, &w.currency)),
             facts: Some(facts(w, "提现未受理")),
         });
-        let answer = self.client.clone().abandon_hold(asked).await;
-        match done(answered(answer)) {
+        let answer = answered(self.client.clone().abandon_hold(asked).await);
+        match done(self.despite_conflict(w, HoldState::Released, answer).await) {
             // Nobody without an account can have a hold; and what is released is gone.
             LedgerAnswer::Refused(failure)
                 if matches!(
@@ -120,7 +122,8 @@ impl RemoteLedger {
             parts,
             facts: Some(facts(w, "提现成功")),
         });
-        done(answered(self.client.clone().settle_hold(asked).await))
+        let answer = answered(self.client.clone().settle_hold(asked).await);
+        done(self.despite_conflict(w, HoldState::Settled, answer).await)
     }
 
     async fn release_hold(&self, w: &Withdrawal, cause: ReleaseCause) -> LedgerAnswer<()> {
@@ -135,7 +138,45 @@ impl RemoteLedger {
             kind: kind.into(),
             facts: Some(facts(w, note)),
         });
-        done(answered(self.client.clone().release_hold(asked).await))
+        let answer = answered(self.client.clone().release_hold(asked).await);
+        done(self.despite_conflict(w, HoldState::Released, answer).await)
+    }
+
+    /// Every key is ours and says one thing only, so a conflict means that the command was asked for in
+    /// other words before, as another version puts them. What counts is how the hold stands: `Done` of
+    /// nothing when it is as wanted.
+    async fn despite_conflict(
+        &self,
+        w: &Withdrawal,
+        wanted: HoldState,
+        answer: LedgerAnswer<HoldResponse>,
+    ) -> LedgerAnswer<Option<HoldResponse>> {
+        let conflict = match answer {
+            LedgerAnswer::Done(done) => return LedgerAnswer::Done(Some(done)),
+            LedgerAnswer::Refused(failure) => return LedgerAnswer::Refused(failure),
+            LedgerAnswer::Unknown(failure) if failure.reason != Reason::IdempotencyConflict => {
+                return LedgerAnswer::Unknown(failure);
+            }
+            LedgerAnswer::Unknown(conflict) => conflict,
+        };
+        let asked = call(GetHoldRequest { hold_key: w.hold_key() });
+        let hold = match found(self.client.clone().get_hold(asked).await, Reason::HoldNotFound) {
+            Ok(Some(hold)) => hold,
+            // The key was used up before a hold was placed: it was given up.
+            Ok(None) => return LedgerAnswer::Unknown(conflict),
+            Err(failure) => return LedgerAnswer::Unknown(failure),
+        };
+        if (hold.user_id, hold.amount_minor) != (w.user_id, w.apply_minor) {
+            // Not to be ended by us, whatever we want.
+            tracing::error!(withdrawal = w.id, "the ledger knows another hold under this key");
+            let told = "another hold has this key";
+            return LedgerAnswer::Unknown(Failure::new(Reason::Internal, told));
+        }
+        let whole = wanted != HoldState::Settled || hold.settled_minor == w.apply_minor;
+        if hold.state() == wanted && whole {
+            return LedgerAnswer::Done(None);
+        }
+        LedgerAnswer::Unknown(conflict)
     }
 
     async fn person(&self, user_id: i64) -> Result<Option<Holder>, Failure> {
@@ -181,7 +222,7 @@ impl Ledger for RemoteLedger {
 /// A call with a deadline, so that the ledger does not work for nobody.
 fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(CALL_TIMEOUT);
+    request.set_timeout(LEDGER_TIMEOUT);
     request
 }
 
@@ -199,7 +240,7 @@ fn facts(w: &Withdrawal, note: &str) -> Facts {
     }
 }
 
-/// A known conflict of a key cannot be ours by construction; as nothing is certain then, it is unknown.
+/// After a conflict of a key nothing is certain, so it is unknown; see `despite_conflict`.
 fn answered(answer: Result<Response<HoldResponse>, Status>) -> LedgerAnswer<HoldResponse> {
     match answer {
         Ok(response) => LedgerAnswer::Done(response.into_inner()),
@@ -215,7 +256,7 @@ fn answered(answer: Result<Response<HoldResponse>, Status>) -> LedgerAnswer<Hold
     }
 }
 
-fn done(answer: LedgerAnswer<HoldResponse>) -> LedgerAnswer<()> {
+fn done<T>(answer: LedgerAnswer<T>) -> LedgerAnswer<()> {
     match answer {
         LedgerAnswer::Done(_) => LedgerAnswer::Done(()),
         LedgerAnswer::Refused(failure) => LedgerAnswer::Refused(failure),

@@ -2,10 +2,15 @@
 //!
 //! Must not know: gRPC, SQL, any provider's protocol.
 
+use std::time::Duration;
+
 use cashout_proto::Failure;
 use futures::future::BoxFuture;
 
 use crate::domain::withdrawal::{AccountAfter, Holder, Requested, Withdrawal};
+
+/// How long the ledger may take for one step of an effect, all its calls together. A lease is longer.
+pub const LEDGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the ledger answered a command.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,8 @@ pub enum ExpectedState {
     Settled,
     /// The hold was released.
     Released,
-    /// There is no hold.
+    /// The request was declined: there is no hold, or one that was released again, when an earlier call
+    /// to place it arrived before the request was given up. Never an open or a settled one.
     None,
     /// A command to the ledger is under way: either side of it may be true. Read both again.
     InFlight,

@@ -211,7 +211,13 @@ fn adjust(
             None => Err(Refusal::IdempotencyConflict),
         };
     }
-    let mut account = find(book, account)?;
+    let mut account = match (find(book, account), account) {
+        // An operator may pay or lock a person before anybody else has.
+        (Err(Refusal::AccountNotFound), Which::Person(person, currency)) => {
+            create(book, Owner::Person(*person), *currency)
+        }
+        (found, _) => found?,
+    };
     if amount < 0 {
         enough(&account, -amount, account.overdraft_limit)?;
     }

@@ -18,6 +18,9 @@ pub enum Which {
     Person(i64, Currency),
 }
 
+/// What keys of our own begin with. Callers' keys are printable, so they cannot take one of these.
+pub const OURS: char = '\u{1}';
+
 /// A caller's key and the digest of its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {

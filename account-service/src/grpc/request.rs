@@ -9,10 +9,12 @@ use cashout_proto::account::v1 as pb;
 use prost::Message;
 
 use super::parse::Fields;
-use crate::domain::command::{Key, Part};
+use crate::domain::command::{Key, OURS, Part};
 use crate::domain::{Command, Facts, Movement, Transfer};
 
-/// The key of a request. The digest is of the method's name and the whole message.
+/// The key of a request. The digest is of the method's name and the whole message. Facts of holds are
+/// left out by the callers below: they are for show, and a repetition after an upgrade may word them
+/// differently.
 fn key(fields: &mut Fields, text: &str, method: &str, message: &impl Message) -> Key {
     let whole = digest(&[method.as_bytes(), &message.encode_to_vec()]);
     let mut half = [0; 16];
@@ -75,7 +77,8 @@ pub(super) fn adjust(
 /// A hold to be placed.
 pub(super) fn place(request: &pb::PlaceHoldRequest) -> Result<Command, Failure> {
     let mut f = Fields::default();
-    let key = key(&mut f, &request.key, "place", request);
+    let bare = pb::PlaceHoldRequest { facts: None, ..request.clone() };
+    let key = key(&mut f, &request.key, "place", &bare);
     let account = f.account("account", request.account.as_ref());
     let amount = f.amount("amount_minor", request.amount_minor);
     let kind = f.kind("kind", request.kind);
@@ -87,7 +90,9 @@ pub(super) fn place(request: &pb::PlaceHoldRequest) -> Result<Command, Failure> 
 /// A hold to be settled.
 pub(super) fn settle(request: &pb::SettleHoldRequest) -> Result<Command, Failure> {
     let mut f = Fields::default();
-    let key = key(&mut f, &request.key, "settle", request);
+    let mut bare = pb::SettleHoldRequest { facts: None, ..request.clone() };
+    bare.parts.iter_mut().for_each(|part| part.facts = None);
+    let key = key(&mut f, &request.key, "settle", &bare);
     let hold = f.key("hold_key", &request.hold_key);
     if !(1..=8).contains(&request.parts.len()) {
         f.broken("parts", "must be 1 to 8");
@@ -108,7 +113,8 @@ pub(super) fn settle(request: &pb::SettleHoldRequest) -> Result<Command, Failure
 /// A hold to be released.
 pub(super) fn release(request: &pb::ReleaseHoldRequest) -> Result<Command, Failure> {
     let mut f = Fields::default();
-    let key = key(&mut f, &request.key, "release", request);
+    let bare = pb::ReleaseHoldRequest { facts: None, ..request.clone() };
+    let key = key(&mut f, &request.key, "release", &bare);
     let hold = f.key("hold_key", &request.hold_key);
     let kind: Option<Kind> = (request.kind != 0).then(|| f.kind("kind", request.kind));
     let facts = f.facts(request.facts.as_ref());
@@ -124,6 +130,6 @@ pub(super) fn abandon(request: &pb::AbandonHoldRequest) -> Result<Command, Failu
     let whole = digest(&[b"abandon", text.as_bytes()]);
     let mut half = [0; 16];
     half.copy_from_slice(&whole[..16]);
-    let key = Key { text: format!("{text}:abandon").into(), digest: half };
+    let key = Key { text: format!("{OURS}abandon:{text}").into(), digest: half };
     f.finish(Command::Abandon { key, hold: Key { text, digest: half }, account, facts })
 }

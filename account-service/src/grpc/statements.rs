@@ -27,9 +27,17 @@ impl Server {
         let size = f.range("page_size", i64::from(request.page_size), 1, 500);
         let filter = self.filter(f, request.filter.unwrap_or_default()).await?;
         let found = self.store.statement_page(&filter, (page - 1) * size, size).await;
-        let (entries, total, sum_available_minor) = found.map_err(read_failure)?;
-        let entries = entries.iter().map(answer::entry).collect();
-        Ok(pb::ListStatementResponse { entries, total, sum_available_minor })
+        let found = found.map_err(read_failure)?;
+        let (next_release_at_us, next_release_minor) =
+            found.view.as_ref().map_or((0, 0), |view| view.next_release);
+        Ok(pb::ListStatementResponse {
+            entries: found.entries.iter().map(answer::entry).collect(),
+            total: found.total,
+            sum_available_minor: found.sum_available,
+            account: found.view.as_ref().map(|view| answer::account(&view.account)),
+            next_release_at_us,
+            next_release_minor,
+        })
     }
 
     pub(super) async fn scan_statement(
@@ -78,7 +86,15 @@ impl Server {
         };
         let (sender, receiver) = mpsc::channel(64);
         let filter = Filter { account_id: only, ..Filter::default() };
-        tokio::spawn(self.clone().follow(filter, after, request.catch_up_only, sender));
+        let stop = self.stop.clone();
+        let follow = self.clone().follow(filter, after, request.catch_up_only, sender);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = follow => {}
+                // Also when the follower does not read.
+                () = stop.cancelled() => {}
+            }
+        });
         Ok(Entries::new(receiver))
     }
 
@@ -121,7 +137,6 @@ impl Server {
                 changed = newest.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(LOOK_AGAIN), if self.store.shared() => {}
                 () = sender.closed() => return,
-                () = self.stop.cancelled() => return,
             }
         }
     }

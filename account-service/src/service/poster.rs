@@ -8,7 +8,7 @@
 //! that guard or a unique key says no, *careful*: under the write lock, with everything read again.
 
 use cashout_common::clock::Clock;
-use cashout_common::db::{Conn, begin_write, command, connection_lost};
+use cashout_common::db::{Conn, begin_write, bounded, command, connection_lost, transient};
 use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, Reason};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,6 +23,8 @@ const BATCH: usize = 1024;
 const QUEUE: usize = 16 * 1024;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
+/// How soon a database that was away is asked again.
+const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// How often a batch is tried again after the connection was lost.
 const TRIES: u32 = 3;
 
@@ -45,6 +47,7 @@ struct Request {
 pub struct Poster {
     queue: mpsc::Sender<Request>,
     newest: watch::Receiver<i64>,
+    healthy: watch::Receiver<bool>,
 }
 
 impl Poster {
@@ -53,9 +56,11 @@ impl Poster {
     pub fn start(store: Store, clock: Clock) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (announce, newest) = watch::channel(0);
-        let worker = Worker { store, clock, book: Book::default(), conn: None, announce };
+        let (health, healthy) = watch::channel(true);
+        let book = Book::default();
+        let worker = Worker { store, clock, book, conn: None, announce, healthy: health };
         let task = tokio::spawn(worker.run(waiting));
-        (Self { queue, newest }, task)
+        (Self { queue, newest, healthy }, task)
     }
 
     /// Carries a command out and answers after its commit.
@@ -83,6 +88,12 @@ impl Poster {
     #[must_use]
     pub fn newest(&self) -> watch::Receiver<i64> {
         self.newest.clone()
+    }
+
+    /// Whether the database took what it was last given.
+    #[must_use]
+    pub fn healthy(&self) -> watch::Receiver<bool> {
+        self.healthy.clone()
     }
 
     fn enqueue(
@@ -118,12 +129,13 @@ struct Worker {
     book: Book,
     conn: Option<Conn>,
     announce: watch::Sender<i64>,
+    healthy: watch::Sender<bool>,
 }
 
 impl Worker {
     async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let mut batch = Vec::new();
-        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        while self.receive(&mut waiting, &mut batch).await > 0 {
             let (commands, replies): (Vec<_>, Vec<_>) =
                 batch.drain(..).map(|r: Request| (r.command, r.reply)).unzip();
             let turn = self.store.database().write_turn().await;
@@ -136,13 +148,34 @@ impl Worker {
         }
     }
 
+    /// Takes everything that is waiting. While the database is away it is asked again and again, so
+    /// that readiness returns by itself, also when nobody calls an instance that is not ready.
+    async fn receive(
+        &mut self,
+        waiting: &mut mpsc::Receiver<Request>,
+        batch: &mut Vec<Request>,
+    ) -> usize {
+        loop {
+            if *self.healthy.borrow() {
+                return waiting.recv_many(batch, BATCH).await;
+            }
+            tokio::select! {
+                taken = waiting.recv_many(batch, BATCH) => return taken,
+                () = tokio::time::sleep(ASK_AGAIN) => {
+                    // Nothing to carry out: only whether the database answers.
+                    let _ = self.persist(&[]).await;
+                }
+            }
+        }
+    }
+
     /// Carries a batch out; if the database refuses it as a whole, each command alone, so that one bad
     /// command never fails its neighbours.
     async fn carry_out(&mut self, commands: &[Command]) -> Vec<Result<Outcome, PostError>> {
         let whole = self.persist(commands).await;
         match whole {
             Ok(results) => results.into_iter().map(|r| r.map_err(PostError::Refused)).collect(),
-            Err(error) if commands.len() > 1 && !connection_lost(&error) => {
+            Err(error) if commands.len() > 1 && !connection_lost(&error) && !transient(&error) => {
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
                     let alone = self.persist(std::slice::from_ref(command)).await;
@@ -167,8 +200,11 @@ impl Worker {
         let mut tries = 0;
         let mut careful = self.book.head.version == 0;
         loop {
-            let error = match self.try_once(commands, careful).await {
-                Ok(Tried::Written(results)) => return Ok(results),
+            let error = match bounded(self.try_once(commands, careful)).await {
+                Ok(Tried::Written(results)) => {
+                    self.healthy.send_if_modified(|known| !std::mem::replace(known, true));
+                    return Ok(results);
+                }
                 Ok(Tried::Stale) if !careful => {
                     careful = true;
                     continue;
@@ -181,7 +217,9 @@ impl Worker {
             self.book.forget(Default::default());
             tries += 1;
             careful = true;
-            if tries >= TRIES || !(connection_lost(&error) || must_run_again(&error)) {
+            let passing = connection_lost(&error) || transient(&error);
+            if tries >= TRIES || !passing {
+                self.healthy.send_if_modified(|known| passing && std::mem::replace(known, false));
                 return Err(error);
             }
             tracing::warn!(tries, "a batch runs again after a database error");
@@ -222,7 +260,9 @@ impl Worker {
         };
         if written == Written::Done {
             self.book.end_batch(REMEMBERED, changes);
-            self.announce.send_replace(self.book.head.last_entry_id);
+            if changes {
+                self.announce.send_replace(self.book.head.last_entry_id);
+            }
         }
         // Only a connection that is in order is kept.
         self.conn = Some(conn);
@@ -256,10 +296,4 @@ fn keys_of_refused<'a>(
     };
     let all = commands.iter().zip(results).filter(|(_, result)| refused(result));
     all.flat_map(|(command, _)| command.keys()).map(|key| &*key.text).collect()
-}
-
-/// Deadlocks and serialization failures: the whole batch runs again, never half of it.
-fn must_run_again(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|c| matches!(c.as_ref(), "40001" | "40P01" | "55P03"))
 }

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use cashout_common::clock::Clock;
+use cashout_common::db::bounded;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::command::Key;
+use crate::domain::command::{Key, OURS};
 use crate::domain::{Command, Facts, Hold};
 use crate::service::poster::{PostError, Poster};
 use crate::store::Store;
@@ -18,8 +19,15 @@ const BATCH: i64 = 500;
 /// How long until another instance's new holds are noticed, and a failed release is tried again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Releases until `stop`.
+/// Releases until `stop`. A release that was handed to the poster goes on there.
 pub async fn run(store: Store, poster: Poster, clock: Clock, stop: CancellationToken) {
+    tokio::select! {
+        () = release_for_ever(store, poster, clock) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn release_for_ever(store: Store, poster: Poster, clock: Clock) {
     let mut newest = poster.newest();
     loop {
         newest.borrow_and_update();
@@ -35,7 +43,6 @@ pub async fn run(store: Store, poster: Poster, clock: Clock, stop: CancellationT
             changed = newest.changed() => if changed.is_err() { return },
             () = clock.sleep_until(next_us.unwrap_or(i64::MAX)), if next_us.is_some() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
-            () = stop.cancelled() => return,
         }
     }
 }
@@ -47,9 +54,9 @@ async fn release_due(
     clock: &Clock,
 ) -> Result<Option<i64>, sqlx::Error> {
     loop {
-        let due = store.due_holds(clock.now_us(), BATCH).await?;
+        let due = bounded(store.due_holds(clock.now_us(), BATCH)).await?;
         if due.is_empty() {
-            return store.next_due_us().await;
+            return bounded(store.next_due_us()).await;
         }
         let commands = due.iter().map(release).collect();
         let mut refused = 0_usize;
@@ -64,13 +71,14 @@ async fn release_due(
         }
         tracing::info!(released = due.len() - refused, refused, "scheduled releases");
         if refused > 0 {
-            return Ok(Some(clock.now_us().saturating_add(1_000_000)));
+            // Not at once: what is in the way may stay there.
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 }
 
 fn release(hold: &Hold) -> Command {
-    let text = format!("scheduled-release:{}", hold.id);
+    let text = format!("{OURS}scheduled-release:{}", hold.id);
     let digest = [0; 16];
     let key = Key { text: text.into(), digest };
     Command::Release { key, hold: hold.key.clone(), kind: None, facts: Facts::default() }

@@ -1,6 +1,6 @@
 //! Reading accounts, holds and entries: always what is committed, never the poster's cache.
 
-use cashout_common::db::Engine;
+use cashout_common::db::{Engine, Snapshot};
 use cashout_common::on_engine;
 
 use super::rows::{AccountRow, EntryRow, HoldRow, account_columns, entry_select, hold_columns};
@@ -76,22 +76,9 @@ impl Store {
     /// One account with its holds, all of one moment.
     pub async fn account_view(&self, which: &Which, with_holds: bool) -> Read<Option<AccountView>> {
         let mut snapshot = self.database().snapshot().await?;
-        let row: Option<AccountRow> = on_engine!(&mut snapshot, tx => match which {
-            Which::Id(id) => sqlx::query_as(BY_ID).bind(id).fetch_optional(&mut **tx).await?,
-            Which::Person(user, currency) => {
-                sqlx::query_as(BY_PERSON).bind(user).bind(currency.code()).fetch_optional(&mut **tx).await?
-            }
-        });
-        let Some(account) = row.map(Account::from) else { return Ok(None) };
-        let holds: Vec<HoldRow> = if with_holds {
-            on_engine!(&mut snapshot, tx => sqlx::query_as(OPEN_HOLDS).bind(account.id).fetch_all(&mut **tx).await?)
-        } else {
-            vec![]
-        };
-        let next: Option<(i64, i64)> = on_engine!(&mut snapshot, tx => sqlx::query_as(NEXT_RELEASE).bind(account.id).fetch_optional(&mut **tx).await?);
+        let found = view(&mut snapshot, which, with_holds).await?;
         on_engine!(snapshot, tx => tx.rollback().await?);
-        let open_holds = holds.into_iter().map(Hold::from).collect();
-        Ok(Some(AccountView { account, open_holds, next_release: next.unwrap_or_default() }))
+        Ok(found)
     }
 
     /// Accounts by id and by person; those that do not exist are left out.
@@ -172,4 +159,27 @@ impl Store {
     pub fn shared(&self) -> bool {
         matches!(self.database().readers(), Engine::Postgres(_))
     }
+}
+
+/// One account with its holds, as of a snapshot.
+pub(super) async fn view(
+    snapshot: &mut Snapshot,
+    which: &Which,
+    with_holds: bool,
+) -> Read<Option<AccountView>> {
+    let row: Option<AccountRow> = on_engine!(&mut *snapshot, tx => match which {
+        Which::Id(id) => sqlx::query_as(BY_ID).bind(id).fetch_optional(&mut **tx).await?,
+        Which::Person(user, currency) => {
+            sqlx::query_as(BY_PERSON).bind(user).bind(currency.code()).fetch_optional(&mut **tx).await?
+        }
+    });
+    let Some(account) = row.map(Account::from) else { return Ok(None) };
+    let holds: Vec<HoldRow> = if with_holds {
+        on_engine!(&mut *snapshot, tx => sqlx::query_as(OPEN_HOLDS).bind(account.id).fetch_all(&mut **tx).await?)
+    } else {
+        vec![]
+    };
+    let next: Option<(i64, i64)> = on_engine!(&mut *snapshot, tx => sqlx::query_as(NEXT_RELEASE).bind(account.id).fetch_optional(&mut **tx).await?);
+    let open_holds = holds.into_iter().map(Hold::from).collect();
+    Ok(Some(AccountView { account, open_holds, next_release: next.unwrap_or_default() }))
 }

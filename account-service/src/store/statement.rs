@@ -10,8 +10,9 @@ use cashout_common::on_engine;
 use sqlx::AssertSqlSafe;
 
 use super::Store;
+use super::reads::{AccountView, view};
 use super::rows::{EntryRow, entry_select};
-use crate::domain::Entry;
+use crate::domain::{Entry, Which};
 
 /// Which entries a statement shows. Values are numbers only, so that the text below can hold them.
 #[derive(Debug, Clone, Default)]
@@ -75,17 +76,25 @@ const BALANCE: &str = "SELECT available_after, frozen_after, seq FROM entry \
 
 type Read<T> = Result<T, sqlx::Error>;
 
+/// One page of a statement.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Newest first.
+    pub entries: Vec<Entry>,
+    /// How many match in all.
+    pub total: i64,
+    /// What all that match move available by, minor units.
+    pub sum_available: i64,
+    /// The account as of the same moment, when the statement is of one.
+    pub view: Option<AccountView>,
+}
+
 impl Store {
     /// One page, newest first, and how many there are and what they move in all.
     ///
     /// # Errors
     /// When the database does not answer; so for every read here.
-    pub async fn statement_page(
-        &self,
-        filter: &Filter,
-        offset: i64,
-        limit: i64,
-    ) -> Read<(Vec<Entry>, i64, i64)> {
+    pub async fn statement_page(&self, filter: &Filter, offset: i64, limit: i64) -> Read<Page> {
         let condition = self.condition(filter).await?;
         let count = format!(
             "SELECT count(*), CAST(COALESCE(SUM(e.available_delta), 0) AS BIGINT) FROM entry e WHERE {condition}"
@@ -99,8 +108,13 @@ impl Store {
         let (total, sum): (i64, i64) = on_engine!(&mut snapshot, tx => sqlx::query_as(AssertSqlSafe(count)).fetch_one(&mut **tx).await?);
         let rows: Vec<EntryRow> = on_engine!(&mut snapshot, tx => sqlx::query_as(AssertSqlSafe(page))
             .bind(limit).bind(offset).fetch_all(&mut **tx).await?);
+        let view = match filter.account_id {
+            Some(id) => view(&mut snapshot, &Which::Id(id), false).await?,
+            None => None,
+        };
         on_engine!(snapshot, tx => tx.rollback().await?);
-        Ok((rows.into_iter().map(Entry::from).collect(), total, sum))
+        let entries = rows.into_iter().map(Entry::from).collect();
+        Ok(Page { entries, total, sum_available: sum, view })
     }
 
     /// The next entries below (newest first) or above an id.

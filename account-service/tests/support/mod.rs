@@ -3,6 +3,7 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 pub mod model;
+pub mod operations;
 
 use account_service::{Config, start};
 use cashout_common::clock::Clock;

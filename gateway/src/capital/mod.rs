@@ -14,14 +14,12 @@ use axum::routing::get;
 use cashout_common::local::Zone;
 use cashout_common::money::{format_fixed, format_short};
 use cashout_proto::account::v1::{
-    GetAccountRequest, GetAccountResponse, GetHolderRequest, ListStatementRequest,
-    ListStatementResponse, Membership,
+    GetHolderRequest, ListStatementRequest, ListStatementResponse, Membership,
 };
 use cashout_proto::{Failure, Reason};
 use serde::Serialize;
 
 use crate::http::{App, Call, Family, Refusal, answer};
-use crate::upstream::account_of;
 use row::Row;
 
 /// The statement and one entry of it.
@@ -73,26 +71,23 @@ struct Page {
 
 async fn statement(call: Call) -> Result<Response, Refusal> {
     let asked = filter::read(&call)?;
-    let account =
-        GetAccountRequest { account: Some(account_of(call.who.user_id)), with_open_holds: false };
     let entries = ListStatementRequest {
         filter: Some(asked.filter),
         page: i32::try_from(asked.page).unwrap_or(i32::MAX),
         page_size: i32::try_from(asked.page_size).unwrap_or(i32::MAX),
     };
     let holder = GetHolderRequest { user_id: call.who.user_id };
-    let (account, holder, found) = tokio::join!(
-        call.upstream().get_account(&call.caller, account),
+    // Balance and entries are one answer: from two they could contradict each other.
+    let (holder, found) = tokio::join!(
         call.upstream().get_holder(&call.caller, holder),
         call.upstream().list_statement(&call.caller, entries),
     );
     // Who has no account or profile yet sees an empty one.
-    let account: GetAccountResponse = or_default(account, Reason::AccountNotFound)?;
     let found: ListStatementResponse = or_default(found, Reason::AccountNotFound)?;
     let holder = or_default(holder, Reason::HolderNotFound)?;
     let zone = &call.app.zone;
     let data = Statement {
-        new_user: person(&account, holder.membership.unwrap_or_default(), zone),
+        new_user: person(&found, holder.membership.unwrap_or_default(), zone),
         page: Page {
             page_key: "page",
             page_id: "pagination",
@@ -119,7 +114,7 @@ fn or_default<T: Default>(found: Result<T, Failure>, missing: Reason) -> Result<
     }
 }
 
-fn person(found: &GetAccountResponse, membership: Membership, zone: &Zone) -> Person {
+fn person(found: &ListStatementResponse, membership: Membership, zone: &Zone) -> Person {
     let account = found.account.clone().unwrap_or_default();
     let privileges = membership.privileges.iter();
     Person {

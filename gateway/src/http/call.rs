@@ -12,7 +12,7 @@ use cashout_common::number::parse_id;
 use cashout_common::text;
 use cashout_common::world::World;
 use cashout_proto::{Failure, Reason};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use tokio::time::Instant;
 
 use super::parameters::malformed;
@@ -57,6 +57,7 @@ pub struct Call {
     pub query: Parameters,
     /// The body.
     pub body: Bytes,
+    method: Method,
     path: String,
     content_type: String,
     keys: Vec<Option<String>>,
@@ -91,6 +92,7 @@ impl FromRequest<Arc<App>> for Call {
             query,
             body,
             path: parts.uri.path().to_owned(),
+            method: parts.method,
             content_type: content_type.unwrap_or_default().to_ascii_lowercase(),
             keys: parts.headers.get_all("idempotency-key").iter().map(text).collect(),
         })
@@ -122,6 +124,11 @@ impl Call {
             return Ok(());
         }
         Err(Failure::new(Reason::PermissionDenied, "you may not do this"))
+    }
+
+    /// Whether it came by POST, where GET is the same endpoint.
+    pub fn is_post(&self) -> bool {
+        self.method == Method::POST
     }
 
     /// The id a path ends with. What is no id names nothing.

@@ -1,6 +1,9 @@
-//! The edge: what every request passes, whatever it asks for. A limit of requests in flight, a limit
-//! of the body, a time limit, a task of its own (a panic is one 500 and nothing more), the family's
-//! envelope around a refusal, a request id on every answer, one line in the log.
+//! The edge: what every request passes, whatever it asks for. A limit of the body, a limit of
+//! requests in flight, a time limit, a task of its own (a panic is one 500 and nothing more), the
+//! family's envelope around a refusal, a request id on every answer, one line in the log.
+//!
+//! A request counts as in flight once all of it is here: clients that send half of one take a
+//! connection, not a slot of others. Probes never need a slot.
 //!
 //! Must not know: endpoints, tokens.
 
@@ -18,14 +21,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use cashout_common::serve::Limits;
 use cashout_proto::{Failure, Reason};
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::call::Noted;
-use super::{App, Family, Refusal, refused, request_id};
+use super::{App, Family, Refusal, health, refused, request_id};
 
 /// The largest body.
 const BODY_BYTES: usize = 64 * 1024;
@@ -52,9 +55,9 @@ impl Edge {
         let method = request.method().clone();
         let noted = Noted { request_id: request_id.clone(), deadline: started + self.timeout };
         let mut response = self.run(request, noted).await;
-        let failure = response.extensions_mut().remove::<Failure>();
-        if let Some(failure) = &failure {
-            family.refuse(failure, &mut response);
+        let refusal = response.extensions_mut().remove::<Refusal>();
+        if let Some(refusal) = &refusal {
+            family.refuse(refusal, &mut response);
         }
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(request_id::HEADER, value);
@@ -63,7 +66,7 @@ impl Edge {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // The route's pattern, not the path: a path may hold anything a caller put there.
         let route = response.extensions().get::<MatchedPath>().map_or("-", |m| m.as_str());
-        let reason = failure.as_ref().map_or("", |f| f.reason.row().name);
+        let reason = refusal.as_ref().map_or("", |r| r.failure.reason.row().name);
         let status = response.status().as_u16();
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status, reason, ms, request_id, "answered");
@@ -71,36 +74,55 @@ impl Edge {
     }
 
     async fn run(self, request: Request, noted: Noted) -> Response {
-        let Ok(slot) = self.slots.try_acquire_owned() else {
-            return refused(Reason::Overloaded, "too many requests are in flight; try again")
-                .into_response();
-        };
         let deadline = noted.deadline;
+        let (request, slot) = match self.admit(request, noted).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal.into_response(),
+        };
         let mut routes = self.routes;
         let work = tokio::spawn(async move {
             let _slot = slot;
-            let handled = async {
-                let request = whole(request, noted).await?;
-                match routes.call(request).await {
-                    Ok(response) => Ok(response),
-                    Err(never) => match never {},
-                }
-            };
-            let late = |_| Err(Failure::new(Reason::DeadlineExceeded, LATE));
-            tokio::time::timeout_at(deadline, handled).await.unwrap_or_else(late)
-        });
-        match work.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(failure)) => Refusal(failure).into_response(),
-            Err(error) => {
-                tracing::error!(%error, "a request ended badly");
-                refused(Reason::Internal, "internal error").into_response()
+            match timeout_at(deadline, routes.call(request)).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(_elapsed) => refused(Reason::DeadlineExceeded, LATE).into_response(),
             }
+        });
+        work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request ended badly");
+            refused(Reason::Internal, "internal error").into_response()
+        })
+    }
+
+    /// The request with its body in memory, and the slot it holds until it is answered.
+    async fn admit(
+        &self,
+        mut request: Request,
+        noted: Noted,
+    ) -> Result<(Request, Option<OwnedSemaphorePermit>), Refusal> {
+        let deadline = noted.deadline;
+        request.extensions_mut().insert(noted);
+        if health::is_probe(request.uri().path()) {
+            // How busy we are is not what a probe asks, and nobody reads its body.
+            return Ok((request, None));
         }
+        let (parts, body) = request.into_parts();
+        let body = timeout_at(deadline, read(body)).await.map_err(|_elapsed| slow())??;
+        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            refused(Reason::Overloaded, "too many requests are in flight; try again")
+        })?;
+        Ok((Request::from_parts(parts, Body::from(body)), Some(slot)))
     }
 }
 
 const LATE: &str = "no answer in time; ask again with the same Idempotency-Key";
+
+/// The client itself was too slow. No service was asked, so there is no outcome to ask again for.
+fn slow() -> Refusal {
+    let told = "the body did not arrive in time; nothing was done";
+    let failure = Failure::new(Reason::MalformedRequest, told);
+    Refusal { failure, status: Some(StatusCode::REQUEST_TIMEOUT) }
+}
 
 impl Service<Request<Incoming>> for Edge {
     type Response = Response;
@@ -117,13 +139,7 @@ impl Service<Request<Incoming>> for Edge {
     }
 }
 
-/// The request with its body in memory, within the limit.
-async fn whole(request: Request, noted: Noted) -> Result<Request, Failure> {
-    let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(noted);
-    Ok(Request::from_parts(parts, Body::from(read(body).await?)))
-}
-
+/// A body within the limit.
 async fn read(mut body: Body) -> Result<Bytes, Failure> {
     let too_large =
         || Failure::new(Reason::BodyTooLarge, format!("the body is over {BODY_BYTES} bytes"));

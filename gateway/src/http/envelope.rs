@@ -24,19 +24,24 @@ pub enum Family {
 
 /// A request that was refused. It travels as an extension of the response until the edge, which knows
 /// the path, puts it into the family's envelope.
-#[derive(Debug)]
-pub struct Refusal(pub Failure);
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Why.
+    pub failure: Failure,
+    /// The HTTP status, where it is not the one that the table of failures has for the reason.
+    pub status: Option<StatusCode>,
+}
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        Self { failure, status: None }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(self.0);
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -114,8 +119,10 @@ impl Family {
     }
 
     /// Puts a refusal into the family's envelope; headers that were set already stay.
-    pub fn refuse(self, failure: &Failure, response: &mut Response) {
+    pub fn refuse(self, refusal: &Refusal, response: &mut Response) {
+        let failure = &refusal.failure;
         let row = failure.reason.row();
+        let status = refusal.status.unwrap_or_else(|| self.status(failure.reason));
         let body = match self {
             Self::Settlement => {
                 to_body(&SettlementError { code: row.settlement, err_desc: &failure.message })
@@ -123,9 +130,9 @@ impl Family {
             Self::Capital => {
                 to_body(&CapitalError { code: row.capital, data: (), message: &failure.message })
             }
-            Self::Wallet => to_body(&WalletErrors { errors: wallet_errors(failure) }),
+            Self::Wallet => to_body(&WalletErrors { errors: wallet_errors(failure, status) }),
         };
-        *response.status_mut() = self.status(failure.reason);
+        *response.status_mut() = status;
         *response.body_mut() = Body::from(body.unwrap_or_default());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, self.content_type());
@@ -134,9 +141,12 @@ impl Family {
         if row.retry {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of that request may still arrive and would be read as the next one.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
@@ -157,11 +167,11 @@ impl Family {
     }
 }
 
-/// One error per field when fields are at fault, else one.
-fn wallet_errors(failure: &Failure) -> Vec<WalletError<'_>> {
+/// One error per field when fields are at fault, else one. A field without a name has no pointer.
+fn wallet_errors(failure: &Failure, status: StatusCode) -> Vec<WalletError<'_>> {
     let row = failure.reason.row();
     let error = |detail, source| WalletError {
-        status: row.http.to_string(),
+        status: status.as_str().to_owned(),
         code: row.wallet,
         detail,
         source,
@@ -178,8 +188,8 @@ fn wallet_errors(failure: &Failure) -> Vec<WalletError<'_>> {
     let of_field = |field: &str| {
         let broken = failure.fields.iter().filter(|v| v.field == field);
         let rules = broken.map(|v| v.rule.as_str()).collect();
-        let pointer = format!("/data/attributes/{field}");
-        error(Detail::Many(rules), Some(Pointer { pointer }))
+        let pointer = || Pointer { pointer: format!("/data/attributes/{field}") };
+        error(Detail::Many(rules), (!field.is_empty()).then(pointer))
     };
     fields.into_iter().map(of_field).collect()
 }

@@ -6,7 +6,7 @@ use super::*;
 
 async fn told(family: Family, failure: &Failure) -> anyhow::Result<(u16, Response<()>, String)> {
     let mut response = Response::new(Body::empty());
-    family.refuse(failure, &mut response);
+    family.refuse(&failure.clone().into(), &mut response);
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, 65_536).await?;
     let status = parts.status.as_u16();
@@ -57,13 +57,15 @@ async fn broken_fields_are_one_error_each_with_all_their_rules() -> anyhow::Resu
         broken("remark", "a"),
         broken("cash_type", "b"),
         broken("remark", "c"),
+        broken("", "d"),
     ]);
     let (status, _, body) = told(Family::Wallet, &failure).await?;
     let expected = concat!(
         r#"{"errors":[{"status":"422","code":"validation_error","detail":["a","c"],"#,
         r#""source":{"pointer":"/data/attributes/remark"}},"#,
         r#"{"status":"422","code":"validation_error","detail":["b"],"#,
-        r#""source":{"pointer":"/data/attributes/cash_type"}}]}"#
+        r#""source":{"pointer":"/data/attributes/cash_type"}},"#,
+        r#"{"status":"422","code":"validation_error","detail":["d"]}]}"#
     );
     assert_eq!((status, body.as_str()), (422, expected));
     Ok(())

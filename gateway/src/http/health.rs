@@ -26,9 +26,17 @@ struct Peers {
     withdraw: &'static str,
 }
 
+const ALIVE: &str = "/healthz";
+const READY: &str = "/readyz";
+
 /// `/healthz` and `/readyz`, open to everybody.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
+    Router::new().route(ALIVE, get(alive)).route(READY, get(ready))
+}
+
+/// Whether a path is one of the two.
+pub fn is_probe(path: &str) -> bool {
+    matches!(path, ALIVE | READY)
 }
 
 async fn alive() -> Response {
@@ -50,11 +58,14 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 fn told(status: StatusCode, health: &Health) -> Response {
     let body = match to_body(health) {
         Ok(body) => body,
-        Err(failure) => return Refusal(failure).into_response(),
+        Err(failure) => return Refusal::from(failure).into_response(),
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }

@@ -72,5 +72,5 @@ fn routes(app: &Arc<App>) -> Router {
 }
 
 fn refused(reason: Reason, message: &str) -> Refusal {
-    Refusal(Failure::new(reason, message))
+    Failure::new(reason, message).into()
 }

@@ -16,8 +16,6 @@ use cashout_common::random::Random;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-use super::{DEFAULT_AUDIENCE, DEFAULT_ISSUER};
-
 /// The development key of a data directory: 64 hex characters, used as they are as the HS256 secret.
 /// Made at first use, readable by its owner alone.
 ///
@@ -53,41 +51,56 @@ fn make(data_dir: &Path, path: &Path, random: &Random) -> anyhow::Result<()> {
     }
 }
 
-/// A token signed with a development key, for the default issuer and audience.
-///
-/// # Errors
-/// When it cannot be signed.
-pub fn development_token(
-    key: &str,
-    user_id: i64,
-    roles: &[String],
-    permissions: &[String],
-    now_us: i64,
-    ttl: Duration,
-) -> anyhow::Result<String> {
-    #[derive(Serialize)]
-    struct Claims<'a> {
-        sub: String,
-        roles: &'a [String],
-        permissions: &'a [String],
-        iss: &'static str,
-        aud: &'static str,
-        iat: i64,
-        exp: i64,
+/// What a development token says. The issuer and the audience are those that the gateway it is
+/// for is configured with.
+#[derive(Debug, Clone, Copy)]
+pub struct DevelopmentToken<'a> {
+    /// The issuer, setting `JWT_ISSUER`.
+    pub issuer: &'a str,
+    /// The audience, setting `JWT_AUDIENCE`.
+    pub audience: &'a str,
+    /// Whose token it is.
+    pub user_id: i64,
+    /// `user`, `teacher`, `admin`.
+    pub roles: &'a [String],
+    /// Names of permissions.
+    pub permissions: &'a [String],
+    /// From when on it is valid, UTC microseconds.
+    pub now_us: i64,
+    /// For how long.
+    pub ttl: Duration,
+}
+
+impl DevelopmentToken<'_> {
+    /// The token, signed with a development key.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn signed(&self, key: &str) -> anyhow::Result<String> {
+        #[derive(Serialize)]
+        struct Claims<'a> {
+            sub: String,
+            roles: &'a [String],
+            permissions: &'a [String],
+            iss: &'a str,
+            aud: &'a str,
+            iat: i64,
+            exp: i64,
+        }
+        let now_s = self.now_us / SECOND_US;
+        let ttl_s = i64::try_from(self.ttl.as_secs()).unwrap_or(i64::MAX);
+        let claims = Claims {
+            sub: self.user_id.to_string(),
+            roles: self.roles,
+            permissions: self.permissions,
+            iss: self.issuer,
+            aud: self.audience,
+            iat: now_s,
+            exp: now_s.saturating_add(ttl_s),
+        };
+        let key = EncodingKey::from_secret(key.as_bytes());
+        Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
     }
-    let now_s = now_us / SECOND_US;
-    let ttl_s = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
-    let claims = Claims {
-        sub: user_id.to_string(),
-        roles,
-        permissions,
-        iss: DEFAULT_ISSUER,
-        aud: DEFAULT_AUDIENCE,
-        iat: now_s,
-        exp: now_s.saturating_add(ttl_s),
-    };
-    let key = EncodingKey::from_secret(key.as_bytes());
-    Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::identity::{Permission, development_token};
+use crate::identity::{DevelopmentToken, Permission};
 
 const NOW_S: i64 = 1_600_000_000;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -274,10 +274,45 @@ async fn development_tokens_are_good_where_the_key_was_made() -> anyhow::Result<
     let key = development_key(dir.path(), &world.random)?;
     let roles = ["teacher".to_owned()];
     let minute = Duration::from_secs(60);
-    let token = development_token(&key, 7, &roles, &[], world.clock.now_us(), minute)?;
+    let token = DevelopmentToken {
+        issuer: "cashout-dev",
+        audience: "cashout",
+        user_id: 7,
+        roles: &roles,
+        permissions: &[],
+        now_us: world.clock.now_us(),
+        ttl: minute,
+    }
+    .signed(&key)?;
     assert!(verifier.verify(&token).await?.is_teacher());
     world.clock.advance(Duration::from_secs(65));
     assert!(verifier.verify(&token).await.is_err(), "expired by the set clock");
+    Ok(())
+}
+
+#[tokio::test]
+async fn development_tokens_name_the_issuer_and_audience_they_are_given() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let world = world();
+    let (issuer, audience) = ("our issuer", "our audience");
+    let config = KeyConfig {
+        issuer: issuer.to_owned(),
+        audience: audience.to_owned(),
+        secret: None,
+        development: Some(dir.path().to_owned()),
+        ..config()
+    };
+    let verifier = Verifier::open(&config, &world)?;
+    let key = development_key(dir.path(), &world.random)?;
+    let (now_us, ttl) = (world.clock.now_us(), Duration::from_secs(60));
+    let given = |issuer, audience| {
+        let (roles, permissions) = (&[][..], &[][..]);
+        DevelopmentToken { issuer, audience, user_id: 7, roles, permissions, now_us, ttl }
+    };
+    assert_eq!(verifier.verify(&given(issuer, audience).signed(&key)?).await?.user_id, 7);
+    for other in [given("cashout-dev", audience), given(issuer, "cashout")] {
+        assert!(verifier.verify(&other.signed(&key)?).await.is_err(), "{other:?}");
+    }
     Ok(())
 }
 

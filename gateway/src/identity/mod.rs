@@ -7,7 +7,7 @@ mod jwks;
 mod keys;
 mod token;
 
-pub use development::{development_key, development_token};
+pub use development::{DevelopmentToken, development_key};
 pub use jwks::{read_set, url_rule};
 pub use keys::{KeyConfig, Verifier};
 

@@ -39,6 +39,11 @@ impl Json {
         found.filter(|value| **value != Json::Null)
     }
 
+    /// Whether an object has this member, be it `null`.
+    pub fn has(&self, name: &str) -> bool {
+        matches!(self, Self::Object(members) if members.iter().any(|(n, _)| n == name))
+    }
+
     /// The integer a number is written as: no fraction, no exponent.
     pub fn integer(&self) -> Option<i64> {
         match self {
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn null_counts_as_absent_and_order_is_kept() -> anyhow::Result<()> {
         let read = read(br#"{"z":1,"a":null,"m":"\u4f59"}"#)?;
-        assert_eq!(read.get("a"), None);
+        assert_eq!((read.get("a"), read.has("a"), read.has("b")), (None, true, false));
         assert_eq!(read.get("m"), Some(&Json::Text("余".to_owned())));
         let Json::Object(members) = read else { anyhow::bail!("no object") };
         assert_eq!(members.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["z", "a", "m"]);

@@ -55,7 +55,7 @@ struct Settlement {
 }
 
 async fn settlement(call: Call) -> Result<Response, Refusal> {
-    let user_id = teacher(&call, &call.parameters()?)?;
+    let (_, user_id) = read(&call)?;
     let asked = GetAccountRequest { account: Some(account_of(user_id)), with_open_holds: false };
     let items = match call.upstream().get_account(&call.caller, asked).await {
         Ok(found) => found.account.iter().map(|account| row(&call, account)).collect(),
@@ -68,8 +68,9 @@ async fn settlement(call: Call) -> Result<Response, Refusal> {
 
 fn row(call: &Call, account: &Account) -> Settlement {
     let zone = &call.app.zone;
-    let available = if account.locked { 0 } else { account.available_minor.max(0) };
-    let left = account.available_minor.saturating_add(account.frozen_minor);
+    // Below zero, which an overdraft allows, nothing is left: 0 <= can_withdraw <= total_left.
+    let left = account.available_minor.saturating_add(account.frozen_minor).max(0);
+    let available = if account.locked { 0 } else { account.available_minor.clamp(0, left) };
     Settlement {
         id: account.id.to_string(),
         user_id: account.user_id.to_string(),
@@ -89,13 +90,24 @@ fn local(call: &Call, us: i64) -> Option<String> {
     (us != 0).then(|| call.app.zone.datetime(us))
 }
 
+/// What both endpoints are asked: their parameters, and whose settlement it is.
+fn read(call: &Call) -> Result<(Parameters, i64), Failure> {
+    if call.is_post() {
+        // A read has nothing to store under a key, but a broken key is broken everywhere.
+        call.idempotency_key()?;
+    }
+    let parameters = call.parameters()?;
+    let user_id = teacher(call, &parameters)?;
+    Ok((parameters, user_id))
+}
+
 /// The teacher a request is about: teachers and admins may ask, teachers only about themselves.
 fn teacher(call: &Call, parameters: &Parameters) -> Result<i64, Failure> {
     let denied = |message: &str| Err(Failure::new(Reason::PermissionDenied, message));
     if !call.who.is_teacher() && !call.who.is_admin() {
         return denied("this is for teachers");
     }
-    let id = match parameters.one("id")? {
+    let id = match parameters.filled("id")? {
         None => call.who.user_id,
         Some(text) => parse_id(text).ok_or_else(|| Failure::field("id", "must be a user id"))?,
     };

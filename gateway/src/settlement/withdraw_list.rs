@@ -6,7 +6,7 @@ use cashout_proto::Failure;
 use cashout_proto::withdraw::v1::{ListWithdrawalsRequest, Method, Withdrawal};
 use serde::Serialize;
 
-use super::{Envelope, Rows, local, teacher};
+use super::{Envelope, Rows, local, read};
 use crate::http::{Call, Family, Refusal, answer};
 
 /// Rows of one page when only a page is asked for.
@@ -43,8 +43,7 @@ struct Page {
 
 /// Answers a page when one is asked for, else everything.
 pub async fn show(call: Call) -> Result<Response, Refusal> {
-    let parameters = call.parameters()?;
-    let user_id = teacher(&call, &parameters)?;
+    let (parameters, user_id) = read(&call)?;
     let page = parameters.number("page", 1..=i64::from(i32::MAX))?;
     let page_size = parameters.number("page_size", 1..=PAGE_SIZE_MAX)?;
     if page.is_none() && page_size.is_none() {

@@ -1,8 +1,11 @@
 //! The two services as the gateway calls them: who acts, the request id, the trace context and a
 //! deadline go along, and nothing else of a request does.
 //!
+//! What a service says of fields comes back under documented names or none (see `named`).
 //! Every call starts from an empty metadata map, so no header of a caller can slip through. Must not
 //! know: JSON, endpoints, what an answer is shown as.
+
+mod named;
 
 use cashout_common::actor::{Actor, REQUEST_ID, TRACE_PARENT};
 use cashout_common::peer;
@@ -82,7 +85,7 @@ impl Upstream {
 }
 
 macro_rules! calls {
-    ($($client:ident: $method:ident($request:ty) -> $answer:ty;)*) => {
+    ($($client:ident: $method:ident($request:ty) -> $answer:ty, $fields:ident;)*) => {
         impl Upstream {
             $(
                 /// The method of that name.
@@ -95,7 +98,10 @@ macro_rules! calls {
                     message: $request,
                 ) -> Result<$answer, Failure> {
                     let answer = self.$client.clone().$method(caller.request(message)).await;
-                    answer.map(tonic::Response::into_inner).map_err(|s| Failure::from_status(&s))
+                    answer.map(tonic::Response::into_inner).map_err(|status| {
+                        let failure = Failure::from_status(&status);
+                        named::documented(stringify!($method), failure, named::$fields)
+                    })
                 }
             )*
         }
@@ -103,18 +109,18 @@ macro_rules! calls {
 }
 
 calls! {
-    account: get_account(account::GetAccountRequest) -> account::GetAccountResponse;
-    account: batch_get_accounts(account::BatchGetAccountsRequest) -> account::BatchGetAccountsResponse;
-    account: get_holder(account::GetHolderRequest) -> account::Holder;
-    account: batch_get_holders(account::BatchGetHoldersRequest) -> account::BatchGetHoldersResponse;
-    account: list_statement(account::ListStatementRequest) -> account::ListStatementResponse;
-    account: get_entry(account::GetEntryRequest) -> account::Entry;
-    account: adjust_account(account::AdjustAccountRequest) -> account::AdjustAccountResponse;
-    withdraw: request_withdrawal(withdraw::RequestWithdrawalRequest) -> withdraw::RequestWithdrawalResponse;
-    withdraw: get_withdrawal(withdraw::GetWithdrawalRequest) -> withdraw::Withdrawal;
-    withdraw: list_withdrawals(withdraw::ListWithdrawalsRequest) -> withdraw::ListWithdrawalsResponse;
-    withdraw: review_withdrawals(withdraw::ReviewWithdrawalsRequest) -> withdraw::ReviewWithdrawalsResponse;
-    withdraw: cancel_withdrawal(withdraw::CancelWithdrawalRequest) -> withdraw::Withdrawal;
+    account: get_account(account::GetAccountRequest) -> account::GetAccountResponse, NONE;
+    account: batch_get_accounts(account::BatchGetAccountsRequest) -> account::BatchGetAccountsResponse, NONE;
+    account: get_holder(account::GetHolderRequest) -> account::Holder, NONE;
+    account: batch_get_holders(account::BatchGetHoldersRequest) -> account::BatchGetHoldersResponse, NONE;
+    account: list_statement(account::ListStatementRequest) -> account::ListStatementResponse, NONE;
+    account: get_entry(account::GetEntryRequest) -> account::Entry, NONE;
+    account: adjust_account(account::AdjustAccountRequest) -> account::AdjustAccountResponse, CHANGE;
+    withdraw: request_withdrawal(withdraw::RequestWithdrawalRequest) -> withdraw::RequestWithdrawalResponse, REQUEST;
+    withdraw: get_withdrawal(withdraw::GetWithdrawalRequest) -> withdraw::Withdrawal, NONE;
+    withdraw: list_withdrawals(withdraw::ListWithdrawalsRequest) -> withdraw::ListWithdrawalsResponse, NONE;
+    withdraw: review_withdrawals(withdraw::ReviewWithdrawalsRequest) -> withdraw::ReviewWithdrawalsResponse, REVIEW;
+    withdraw: cancel_withdrawal(withdraw::CancelWithdrawalRequest) -> withdraw::Withdrawal, NONE;
 }
 
 /// A person's account in the currency of the documents.

@@ -5,7 +5,7 @@
 
 use cashout_common::money::parse_amount;
 use cashout_common::text;
-use cashout_proto::{Failure, FieldViolation, Reason};
+use cashout_proto::{Failure, FieldViolation};
 
 use crate::http::malformed;
 use crate::json::{Json, read};
@@ -21,15 +21,15 @@ impl Attributes {
     pub(super) fn of_document(body: &[u8]) -> Result<Self, Failure> {
         let document = read(body)?;
         let data = document.get("data");
+        let has = |name| data.is_some_and(|data| data.has(name));
+        if has("attributes") && has("attritbutes") {
+            // Even where one of them is null: a reader that takes the other sees another request.
+            let rule = "must not stand together with attributes";
+            return Err(Failure::field("attritbutes", rule));
+        }
         let member = |name| data.and_then(|data| data.get(name));
-        let values = match (member("attributes"), member("attritbutes")) {
-            (Some(_), Some(_)) => {
-                let rule = "must not stand together with attributes";
-                return Err(Failure::field("attritbutes", rule));
-            }
-            (Some(values), None) | (None, Some(values)) => values.clone(),
-            (None, None) => Json::Object(Vec::new()),
-        };
+        let values = member("attributes").or_else(|| member("attritbutes")).cloned();
+        let values = values.unwrap_or_else(|| Json::Object(Vec::new()));
         Self::of(values)
     }
 
@@ -117,26 +117,4 @@ impl Attributes {
     pub(super) fn checked(self) -> Result<(), Failure> {
         if self.broken.is_empty() { Ok(()) } else { Err(Failure::fields(self.broken)) }
     }
-}
-
-/// Names fields of a service's refusal as the document does.
-pub(super) fn renamed(mut failure: Failure) -> Failure {
-    if failure.reason == Reason::AmountLimit && failure.fields.is_empty() {
-        let rule = failure.message.clone();
-        failure.fields.push(FieldViolation { field: "apply_minor".to_owned(), rule });
-    }
-    for violation in &mut failure.fields {
-        let documented = match violation.field.as_str() {
-            "apply_minor" => "cash_apply_amount",
-            "amount_minor" => "operate_amount",
-            "method" => "cash_type",
-            "mobile" => "cash_mobile",
-            "note" => "operate_reason",
-            "locked" => "wallet_status",
-            "decision" => "cash_status",
-            _ => continue,
-        };
-        documented.clone_into(&mut violation.field);
-    }
-    failure
 }

@@ -6,7 +6,6 @@ use cashout_proto::withdraw::v1::{CancelWithdrawalRequest, GetWithdrawalRequest}
 use cashout_proto::{Failure, Reason};
 
 use super::answered;
-use super::attributes::renamed;
 use super::document::{Document, cash};
 use super::include::{Include, Related};
 use crate::http::{Call, Refusal};
@@ -31,8 +30,7 @@ pub(super) async fn cancel(call: Call) -> Result<Response, Refusal> {
     let id = call.path_id(Reason::WithdrawalNotFound)?;
     let remark = String::new();
     let asked = CancelWithdrawalRequest { id, user_id: call.who.user_id, remark };
-    let done = call.upstream().cancel_withdrawal(&call.caller, asked).await;
-    let done = done.map_err(missing).map_err(renamed)?;
+    let done = call.upstream().cancel_withdrawal(&call.caller, asked).await.map_err(missing)?;
     answered(&Document::of(cash(&done, &call.app.zone), Vec::new()), false)
 }
 

@@ -3,12 +3,13 @@
 use cashout_common::clock::SECOND_US;
 use cashout_common::local::Zone;
 use cashout_common::number::parse_id;
+use cashout_common::text;
 use cashout_proto::Failure;
 use cashout_proto::account::v1::BatchGetHoldersRequest;
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
 
-use crate::http::{Call, malformed};
+use crate::http::{Call, Parameters, malformed};
 
 /// Whose rows a list shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,12 +38,18 @@ pub(super) async fn people(call: &Call, sees_all: bool) -> Result<People, Failur
         let id = parse_id(text).ok_or_else(|| malformed("filter[user] must be a user id"))?;
         people = people.and(vec![id]);
     }
-    if let Some(username) = call.query.filled("filter[username]")? {
-        let asked = BatchGetHoldersRequest { user_ids: Vec::new(), username: username.to_owned() };
+    if let Some(username) = text(&call.query, "filter[username]")? {
+        let asked = BatchGetHoldersRequest { user_ids: Vec::new(), username };
         let found = call.upstream().batch_get_holders(&call.caller, asked).await?;
         people = people.and(found.holders.iter().map(|holder| holder.user_id).collect());
     }
     Ok(people)
+}
+
+/// A filter that must equal a text; no stored one is longer than 64 characters.
+pub(super) fn text(query: &Parameters, name: &str) -> Result<Option<String>, Failure> {
+    let read = |text| text::free(text, 64).map_err(|rule| malformed(&format!("{name} {rule}")));
+    query.filled(name)?.map(read).transpose()
 }
 
 /// Bounds of `filter[start_time]` and `filter[end_time]`, both inclusive; 0 is open.
@@ -50,10 +57,14 @@ pub(super) fn times(call: &Call) -> Result<(i64, i64), Failure> {
     let zone = &call.app.zone;
     let read = |name: &str| {
         let Some(text) = call.query.filled(name)? else { return Ok(None) };
-        let rule = || malformed(&format!("{name} must be like 2020-04-19-00-00-00 or RFC 3339"));
-        moment(text, zone).map(Some).ok_or_else(rule)
+        let rule = || {
+            let forms = "must be like 2020-04-19-00-00-00 or RFC 3339, from 1970 on";
+            malformed(&format!("{name} {forms}"))
+        };
+        // To the services 0 is no bound, and no time is before it.
+        moment(text, zone).filter(|moment| moment.last_us > 0).map(Some).ok_or_else(rule)
     };
-    let from_us = read("filter[start_time]")?.map_or(0, |moment| moment.first_us);
+    let from_us = read("filter[start_time]")?.map_or(0, |moment| moment.first_us.max(0));
     let until_us = read("filter[end_time]")?.map_or(0, |moment| moment.last_us);
     Ok((from_us, until_us))
 }

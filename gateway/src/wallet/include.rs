@@ -37,6 +37,14 @@ impl Include {
         }
         Ok(Some(include))
     }
+
+    /// The list in one order whatever order it was given in: `user,userWallet,wechat`.
+    pub(super) fn canonical(self) -> String {
+        let names =
+            [(self.user, "user"), (self.user_wallet, "userWallet"), (self.wechat, "wechat")];
+        let asked = names.into_iter().filter(|(asked, _)| *asked).map(|(_, name)| name);
+        asked.collect::<Vec<_>>().join(",")
+    }
 }
 
 /// Related resources of several persons, by id.
@@ -125,6 +133,9 @@ mod tests {
                 "{query}"
             );
         }
+        assert_eq!(all.canonical(), "user,userWallet,wechat");
+        assert_eq!(Include::DEFAULT.canonical(), "user,userWallet");
+        assert_eq!(Include::default().canonical(), "");
         for bad in
             ["include=users", "include=user;wechat", "include=user&include=wechat", "include={user"]
         {

@@ -6,7 +6,7 @@ use cashout_proto::withdraw::v1::{ListWithdrawalsRequest, Sort};
 use serde::Serialize;
 
 use super::document::{Document, cash};
-use super::filter::{People, people, times};
+use super::filter::{People, people, text, times};
 use super::include::{Include, Related};
 use super::{Paging, answered, known_parameters, pages};
 use crate::http::{Call, Parameters, Refusal, malformed};
@@ -67,13 +67,12 @@ fn read(call: &Call, paging: &Paging) -> Result<ListWithdrawalsRequest, Failure>
         let number = query.number(name, 0..=i64::from(i32::MAX))?;
         Ok(number.and_then(|n| i32::try_from(n).ok()))
     };
-    let text = |name| Ok::<_, Failure>(query.filled(name)?.unwrap_or_default().to_owned());
     let (created_from_us, created_until_us) = times(call)?;
     Ok(ListWithdrawalsRequest {
-        cash_sn: text("filter[cash_sn]")?,
+        cash_sn: text(query, "filter[cash_sn]")?.unwrap_or_default(),
         cash_status: number("filter[cash_status]")?,
         cash_type: number("filter[cash_type]")?,
-        mobile: text("filter[cash_mobile]")?,
+        mobile: text(query, "filter[cash_mobile]")?.unwrap_or_default(),
         created_from_us,
         created_until_us,
         sort: sort(query)?.into(),

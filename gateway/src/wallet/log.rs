@@ -155,6 +155,8 @@ fn change(entry: &Entry) -> (u8, &'static str) {
         EntryKind::Adjustment => (32, "人工收入"),
         EntryKind::WithdrawalReturned => (12, "提现失败，退回"),
         EntryKind::WithdrawalCancelled => (12, "取消提现，退回"),
+        // The second row of a paid cash-out; the first is what the person got.
+        EntryKind::WithdrawalFee => (11, "提现手续费"),
         _ if entry.available_delta_minor > 0 => (12, "提现退回"),
         _ if entry.available_delta_minor < 0 && entry.frozen_delta_minor > 0 => (10, "提现冻结"),
         _ => (11, "提现成功，扣除"),

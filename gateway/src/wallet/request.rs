@@ -8,21 +8,25 @@ use cashout_proto::withdraw::v1::{RequestWithdrawalRequest, RequestWithdrawalRes
 use cashout_proto::{Failure, Reason};
 
 use super::answered;
-use super::attributes::{Attributes, renamed};
+use super::attributes::Attributes;
 use super::document::{Document, Included, applicant, cash, wallet};
 use super::include::Include;
 use crate::http::{Call, Refusal};
 
 /// The documented number of the method where a person is paid by hand.
 const MANUAL: i32 = 0;
+/// A number of no method, for numbers the service cannot be told: it decides when to say so.
+const UNKNOWN: i32 = -1;
 
 /// Asks for a cash-out.
 pub(super) async fn create(call: Call) -> Result<Response, Refusal> {
     let key = call.idempotency_key()?;
     let include = Include::read(&call.query)?.unwrap_or(Include::DEFAULT);
     let asked = read(&call.body)?;
-    let asked = RequestWithdrawalRequest { user_id: call.who.user_id, key, ..asked };
-    let made = call.upstream().request_withdrawal(&call.caller, asked).await.map_err(renamed)?;
+    // Another include is another answer, so under one key it is another request.
+    let variant = include.canonical();
+    let asked = RequestWithdrawalRequest { user_id: call.who.user_id, key, variant, ..asked };
+    let made = call.upstream().request_withdrawal(&call.caller, asked).await?;
     let document = document(&call, include, &made)?;
     answered(&document, made.replayed)
 }
@@ -39,14 +43,12 @@ fn read(body: &[u8]) -> Result<RequestWithdrawalRequest, Failure> {
     }
     let remark = attributes.text("remark");
     attributes.checked()?;
-    let unknown = || Failure::new(Reason::MethodUnknown, "cash_type must be 0, 1 or 2");
     Ok(RequestWithdrawalRequest {
-        user_id: 0,
         apply_minor: apply_minor.unwrap_or_default(),
-        method: method.flatten().ok_or_else(unknown)?,
+        method: method.flatten().unwrap_or(UNKNOWN),
         mobile: mobile.unwrap_or_default(),
         remark,
-        key: String::new(),
+        ..Default::default()
     })
 }
 
@@ -60,13 +62,14 @@ fn document(
         tracing::error!("the withdraw service answered without a withdrawal");
         Failure::new(Reason::Internal, "internal error")
     })?;
-    let person = made.applicant.clone().unwrap_or_default();
-    let (user, wechat) = applicant(withdrawal.user_id, &person, zone);
+    // Who has no profile is shown as none, as in lists.
+    let person = made.applicant.as_ref().map(|p| applicant(withdrawal.user_id, p, zone));
+    let (user, wechat) = person.map_or((None, None), |(user, wechat)| (Some(user), wechat));
     let balance = made.account.unwrap_or_default();
     let wallet = Included::Wallet(wallet(withdrawal.user_id, &balance));
     let parts = [
         include.user_wallet.then_some(wallet),
-        include.user.then_some(Included::User(user)),
+        user.filter(|_| include.user).map(Included::User),
         wechat.filter(|_| include.wechat).map(Included::Wechat),
     ];
     let mut resource = cash(withdrawal, zone);
@@ -142,18 +145,34 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_together_are_refused_and_so_is_an_unknown_type() {
+    fn both_spellings_together_are_refused_whatever_they_hold() {
         for (body, reason) in [
             (r#"{"data":{"attributes":{},"attritbutes":{}}}"#, Reason::InvalidArgument),
+            (
+                r#"{"data":{"attributes":null,"attritbutes":{"cash_apply_amount":1,"cash_type":1}}}"#,
+                Reason::InvalidArgument,
+            ),
+            (
+                r#"{"data":{"attributes":{"cash_apply_amount":1,"cash_type":1},"attritbutes":null}}"#,
+                Reason::InvalidArgument,
+            ),
             (r#"{"data":{"attributes":[]}}"#, Reason::MalformedRequest),
             (r#"{"data":{"attributes":{"cash_type":1,"cash_type":1}}}"#, Reason::MalformedRequest),
             (r#"[]"#, Reason::InvalidArgument),
-            (
-                r#"{"data":{"attributes":{"cash_apply_amount":1,"cash_type":99999999999}}}"#,
-                Reason::MethodUnknown,
-            ),
         ] {
             assert_eq!(read(body.as_bytes()).map_err(|f| f.reason).err(), Some(reason), "{body}");
         }
+    }
+
+    #[test]
+    fn a_type_that_nobody_documented_goes_to_the_service_as_a_number_of_none() -> anyhow::Result<()>
+    {
+        for (number, method) in
+            [("7", 7), ("-3", -3), ("2147483648", -1), ("99999999999999999999", -1)]
+        {
+            let attributes = format!(r#"{{"cash_apply_amount":1,"cash_type":{number}}}"#);
+            assert_eq!(read(body(&attributes).as_bytes())?.method, method, "{number}");
+        }
+        Ok(())
     }
 }

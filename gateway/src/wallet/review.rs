@@ -9,7 +9,7 @@ use cashout_proto::{Failure, Reason};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::answered;
-use super::attributes::{Attributes, renamed};
+use super::attributes::Attributes;
 use crate::http::{Call, Refusal};
 use crate::identity::Permission;
 use crate::json::Json;
@@ -48,7 +48,7 @@ pub(super) async fn decide(call: Call) -> Result<Response, Refusal> {
     let key = call.idempotency_key()?;
     let asked = ReviewWithdrawalsRequest { key, ..read(&call.body)? };
     let ids = asked.ids.clone();
-    let done = call.upstream().review_withdrawals(&call.caller, asked).await.map_err(renamed)?;
+    let done = call.upstream().review_withdrawals(&call.caller, asked).await?;
     let found: HashMap<i64, bool> = done.results.iter().map(|r| (r.id, r.success)).collect();
     let word = |id: &i64| if found.get(id) == Some(&true) { "success" } else { "failure" };
     let result = ByWithdrawal(ids.iter().map(|id| (*id, word(id))).collect());

@@ -6,7 +6,7 @@ use cashout_proto::account::v1::{AdjustAccountRequest, GetAccountRequest};
 use cashout_proto::{Failure, Reason};
 
 use super::answered;
-use super::attributes::{Attributes, renamed};
+use super::attributes::Attributes;
 use super::document::{Document, balance, wallet};
 use super::include::{Include, Related};
 use crate::http::{Call, Refusal};
@@ -49,7 +49,7 @@ pub(super) async fn update(call: Call) -> Result<Response, Refusal> {
         ..read(&call.body)?
     };
     let done = call.upstream().adjust_account(&call.caller, asked).await.map_err(|failure| {
-        if failure.reason == Reason::AccountNotFound { missing() } else { renamed(failure) }
+        if failure.reason == Reason::AccountNotFound { missing() } else { failure }
     })?;
     let account = done.account.unwrap_or_default();
     answered(&Document::of(wallet(user_id, &balance(&account)), Vec::new()), done.replayed)

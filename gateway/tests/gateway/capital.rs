@@ -1,7 +1,8 @@
 //! `/user/capital-account/*` beyond the documented body.
 
 use cashout_proto::account::v1::{
-    Direction, Entry, EntryKind, Facts, ListStatementRequest, ListStatementResponse,
+    Account, Direction, Entry, EntryKind, Facts, GetAccountResponse, ListStatementRequest,
+    ListStatementResponse,
 };
 
 use crate::stack::{Stack, user};
@@ -35,6 +36,7 @@ async fn parameters_become_the_filter_and_bad_ones_are_refused() -> anyhow::Resu
         ("?page[cur_page]=3&page[page_size]=500", (3, 500), Direction::Unspecified, (0, 0)),
         ("?page%5Bcur_page%5D=2", (2, 10), Direction::Unspecified, (0, 0)),
         ("?trade_type=income&date_time=2020-03-03", (1, 10), Direction::Income, day),
+        ("?date_time=1970-01-01", (1, 10), Direction::Unspecified, (0, 57_600_000_000)),
         ("?trade_type=&date_time=", (1, 10), Direction::Unspecified, (0, 0)),
     ] {
         let answer = stack.get(&user(7), &format!("{LIST}{query}")).await?;
@@ -59,11 +61,18 @@ async fn parameters_become_the_filter_and_bad_ones_are_refused() -> anyhow::Resu
         "?trade_type=both",
         "?date_time=2020-02-30",
         "?date_time=yesterday",
+        "?date_time=1969-12-31",
+        "?date_time=1969-12",
+        "?date_time=0001-01-01",
     ] {
+        let before = stack.fakes.calls().len();
         let answer = stack.get(&user(7), &format!("{LIST}{query}")).await?;
         let told = answer.json()?;
         assert_eq!((answer.status, told["code"].as_i64()), (200, Some(-1)), "{query}");
-        assert!(told["data"].is_null() && told["message"].as_str().is_some_and(|m| !m.is_empty()));
+        let named = query.trim_start_matches('?').split(['=', '%']).next().unwrap_or_default();
+        let message = told["message"].as_str().unwrap_or_default();
+        assert!(told["data"].is_null() && message.starts_with(named), "{query}: {message}");
+        assert_eq!(stack.fakes.calls().len(), before, "{query}: nothing was asked");
     }
     stack.stop().await;
     Ok(())
@@ -97,6 +106,21 @@ async fn one_entry_has_numbers_where_the_list_has_strings() -> anyhow::Result<()
     assert_eq!(answer.body, expected);
     let answer = stack.get(&user(7), "/user/capital-account/detail").await?;
     assert_eq!(answer.body, r#"{"code":-1,"data":null,"message":"id is missing"}"#);
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_balance_is_the_one_of_the_entries() -> anyhow::Result<()> {
+    let stack = Stack::at(1_600_000_000).await?;
+    let account = |available_minor| Account { available_minor, ..Default::default() };
+    // What another call would say a moment later.
+    let later = GetAccountResponse { account: Some(account(999)), ..Default::default() };
+    stack.fakes.answers("get_account", later);
+    let found = ListStatementResponse { account: Some(account(1100)), ..Default::default() };
+    stack.fakes.answers("list_statement", found);
+    let answer = stack.get(&user(7), LIST).await?;
+    assert_eq!(answer.json()?["data"]["new_user"]["vip_money_format"], "11.00");
     stack.stop().await;
     Ok(())
 }

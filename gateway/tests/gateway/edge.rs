@@ -5,7 +5,7 @@ use std::time::Duration;
 use cashout_proto::account::v1::GetAccountResponse;
 use cashout_proto::{Failure, Reason};
 
-use crate::stack::{ADMIN, Answer, Person, Stack, teacher, user};
+use crate::stack::{ADMIN, Answer, Person, Stack, rest, teacher, user};
 
 const NOW_S: i64 = 1_600_000_000;
 
@@ -108,6 +108,9 @@ async fn more_requests_than_the_limit_are_429_and_the_rest_goes_on() -> anyhow::
             );
             told.push((answer.status, answer.header("retry-after").map(str::to_owned)));
         }
+        assert_eq!(stack.get(&Person::Nobody, "/healthz").await?.status, 200);
+        let ready = stack.get(&Person::Nobody, "/readyz").await?;
+        assert!(ready.body.contains("peers"), "{}", ready.body);
         anyhow::Ok(told)
     };
     let told = tokio::select! {
@@ -115,6 +118,57 @@ async fn more_requests_than_the_limit_are_429_and_the_rest_goes_on() -> anyhow::
         _ = hanging => anyhow::bail!("the hanging call was answered"),
     };
     assert_eq!(told, vec![(429, Some("1".to_owned())); 3]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn half_sent_bodies_take_no_slot_of_others() -> anyhow::Result<()> {
+    let settings = [("GATEWAY_REQUESTS", "1"), ("GATEWAY_REQUEST_TIMEOUT", "20s")];
+    let stack = Stack::with(NOW_S, &settings).await?;
+    let mut halves = Vec::new();
+    for path in ["/sett/sett", "/api/wallet/cash", "/api/wallet/cash/review", "/nowhere"] {
+        halves.push(stack.half("POST", path).await?);
+    }
+    for path in ["/healthz", "/sett/sett", "/api/wallet/user/7"] {
+        let answer = stack.get(&teacher(7), path).await?;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+    drop(halves);
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_too_slow_with_its_own_body_is_told_so_and_nothing_is_asked() -> anyhow::Result<()>
+{
+    let stack = Stack::with(NOW_S, &[("GATEWAY_REQUEST_TIMEOUT", "200ms")]).await?;
+    let told = "the body did not arrive in time; nothing was done";
+    for (method, path, body) in [
+        ("POST", "/sett/sett", format!("{{\"code\":4,\"err_desc\":\"{told}\"}}")),
+        (
+            "GET",
+            "/user/capital-account/new-list",
+            format!("{{\"code\":-1,\"data\":null,\"message\":\"{told}\"}}"),
+        ),
+        (
+            "POST",
+            "/api/wallet/cash",
+            format!(
+                "{{\"errors\":[{{\"status\":\"408\",\"code\":\"malformed_request\",\
+                 \"detail\":\"{told}\"}}]}}"
+            ),
+        ),
+    ] {
+        let answer = rest(stack.half(method, path).await?).await?;
+        assert_eq!((answer.status, answer.body.as_str()), (408, body.as_str()), "{path}");
+        assert_eq!(
+            (answer.header("connection"), answer.header("retry-after")),
+            (Some("close"), None)
+        );
+        assert!(answer.header("x-request-id").is_some());
+    }
+    assert!(stack.fakes.calls().is_empty());
+    stack.stop().await;
     Ok(())
 }
 
@@ -163,7 +217,8 @@ async fn a_gateway_without_its_services_starts_and_says_so() -> anyhow::Result<(
     let gone =
         [("ACCOUNT_ADDRESS", "http://127.0.0.1:1"), ("WITHDRAW_ADDRESS", "http://127.0.0.1:1")];
     let stack = Stack::with(NOW_S, &gone).await?;
-    assert_eq!(stack.get(&Person::Nobody, "/readyz").await?.status, 503);
+    let ready = stack.get(&Person::Nobody, "/readyz").await?;
+    assert_eq!((ready.status, ready.header("retry-after")), (503, Some("1")));
     let answer = stack.get(&user(7), "/api/wallet/user/7").await?;
     assert_eq!((answer.status, answer.wallet_code()?.as_str()), (503, "unavailable"));
     stack.stop().await;

@@ -144,6 +144,7 @@ fake! {
     place_hold(PlaceHoldRequest) -> HoldResponse;
     settle_hold(SettleHoldRequest) -> HoldResponse;
     release_hold(ReleaseHoldRequest) -> HoldResponse;
+    abandon_hold(AbandonHoldRequest) -> HoldResponse;
     get_hold(GetHoldRequest) -> Hold;
     list_holds(ListHoldsRequest) -> ListHoldsResponse;
     set_lock(SetLockRequest) -> Account;

@@ -62,15 +62,6 @@ async fn the_list_of_withdrawals_is_the_documented_one() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_statement_is_the_documented_one() -> anyhow::Result<()> {
     let stack = Stack::at(1_600_000_000).await?;
-    stack.fakes.answers(
-        "get_account",
-        GetAccountResponse {
-            account: Some(Account::default()),
-            next_release_at_us: 1_650_470_280_000_000,
-            next_release_minor: 1880,
-            ..Default::default()
-        },
-    );
     let privilege = |title: &str, subtitle: &str| Privilege {
         title: title.to_owned(),
         subtitle: subtitle.to_owned(),
@@ -85,8 +76,14 @@ async fn the_statement_is_the_documented_one() -> anyhow::Result<()> {
         "get_holder",
         Holder { user_id: 32_630, membership: Some(membership), ..Default::default() },
     );
-    let found =
-        ListStatementResponse { entries: vec![purchase()], total: 15, ..Default::default() };
+    let found = ListStatementResponse {
+        entries: vec![purchase()],
+        total: 15,
+        account: Some(Account::default()),
+        next_release_at_us: 1_650_470_280_000_000,
+        next_release_minor: 1880,
+        ..Default::default()
+    };
     stack.fakes.answers("list_statement", found);
     let target = "/user/capital-account/new-list?page[cur_page]=1&page%5Bpage_size%5D=10\
                   &trade_type=expend&date_time=2020-03";
@@ -99,6 +96,10 @@ async fn the_statement_is_the_documented_one() -> anyhow::Result<()> {
     let filter = asked.filter.unwrap_or_default();
     assert_eq!((asked.page, asked.page_size, filter.direction()), (1, 10, Direction::Expend));
     assert!(filter.moves_available && filter.account.is_some());
+    assert!(
+        stack.fakes.last::<GetAccountRequest>().is_err(),
+        "one answer tells balance and entries"
+    );
     stack.stop().await;
     Ok(())
 }
@@ -177,6 +178,7 @@ async fn the_documented_request_gets_the_documented_answer() -> anyhow::Result<(
         apply_minor: 10_000,
         method: 0,
         mobile: "13800138000".to_owned(),
+        variant: "user,userWallet,wechat".to_owned(),
         ..Default::default()
     };
     assert_eq!(asked, expected);
@@ -215,6 +217,51 @@ async fn a_bound_wechat_comes_along_when_it_is_asked_for() -> anyhow::Result<()>
     assert!(answer.body.contains(wechat), "{}", answer.body);
     let links = r#""relationships":{"wechat":{"data":{"type":"wechats","id":"1"}}}"#;
     assert!(answer.body.contains(links), "{}", answer.body);
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_include_under_the_same_key_is_another_request() -> anyhow::Result<()> {
+    let stack = Stack::at(1_574_392_052).await?;
+    stack.fakes.answers("request_withdrawal", requested());
+    let body = r#"{"data":{"attributes":{"cash_apply_amount":"100","cash_type":1}}}"#;
+    for (query, variant) in [
+        ("", "user,userWallet"),
+        ("?include=userWallet,user", "user,userWallet"),
+        ("?include={userWallet,user,user}", "user,userWallet"),
+        ("?include=wechat,userWallet,user", "user,userWallet,wechat"),
+        ("?include=wechat", "wechat"),
+        ("?include=", ""),
+    ] {
+        let target = format!("/api/wallet/cash{query}");
+        let key = "Idempotency-Key: k\r\n";
+        assert_eq!(stack.call("POST", &target, &user(1), key, body).await?.status, 200);
+        assert_eq!(stack.fakes.last::<RequestWithdrawalRequest>()?.variant, variant, "{query}");
+    }
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_no_profile_is_left_out_of_the_answer() -> anyhow::Result<()> {
+    let stack = Stack::at(1_574_392_052).await?;
+    let made = RequestWithdrawalResponse { applicant: None, ..requested() };
+    stack.fakes.answers("request_withdrawal", made);
+    let body = r#"{"data":{"attributes":{"cash_apply_amount":"100","cash_type":1}}}"#;
+    for (include, kinds) in
+        [("user,userWallet,wechat", &["user_wallet"][..]), ("user", &[]), ("wechat", &[])]
+    {
+        let target = format!("/api/wallet/cash?include={include}");
+        let answer = stack.call("POST", &target, &user(1), "", body).await?;
+        let told = answer.json()?;
+        let included = told["included"].as_array();
+        let included: Vec<_> = included.into_iter().flatten().map(|i| &i["type"]).collect();
+        assert_eq!(included, kinds, "{}", answer.body);
+        let links = told["data"]["relationships"].as_object();
+        assert_eq!(links.map_or(0, |links| links.len()), kinds.len(), "{}", answer.body);
+        assert!(!answer.body.contains("\"users\""), "{}", answer.body);
+    }
     stack.stop().await;
     Ok(())
 }

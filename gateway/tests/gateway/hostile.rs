@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use cashout_proto::account::v1::{Account, GetAccountResponse};
+use cashout_proto::{Failure, FieldViolation};
 
-use crate::stack::{Person, Stack, user};
+use crate::stack::{ADMIN, Person, Stack, teacher, user};
 
 const NOW_S: i64 = 1_600_000_000;
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -114,8 +115,96 @@ async fn idempotency_keys_are_checked_before_anything_is_asked() -> anyhow::Resu
     ] {
         let answer = stack.call("POST", "/api/wallet/cash", &user(7), headers, body).await?;
         assert_eq!(answer.status, 400, "{headers:?} {}", answer.body);
+        for path in ["/sett/sett", "/sett/withdrawList"] {
+            let answer = stack.call("POST", path, &teacher(7), headers, "").await?;
+            assert_eq!(answer.json()?["code"].as_i64(), Some(4), "{path} {headers:?}");
+        }
     }
     assert!(stack.fakes.calls().is_empty());
+    let answer =
+        stack.call("POST", "/sett/sett", &teacher(7), "Idempotency-Key: k\r\n", "").await?;
+    assert_eq!(answer.json()?["code"].as_i64(), Some(0), "a good one changes nothing");
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_services_names_of_fields_stay_inside() -> anyhow::Result<()> {
+    let stack = Stack::at(NOW_S).await?;
+    let broken = |field: &str| FieldViolation { field: field.to_owned(), rule: "r".to_owned() };
+    let names = ["filter.from_us", "secret_minor", "account.user_id", "variant"];
+    for method in [
+        "get_account",
+        "list_statement",
+        "get_entry",
+        "batch_get_holders",
+        "list_withdrawals",
+        "get_withdrawal",
+        "cancel_withdrawal",
+        "request_withdrawal",
+        "review_withdrawals",
+        "adjust_account",
+    ] {
+        stack.fakes.refuses(method, Failure::fields(names.map(broken).to_vec()));
+    }
+    let cash = r#"{"data":{"attributes":{"cash_apply_amount":1,"cash_type":1}}}"#;
+    for (method, target, body) in [
+        ("GET", "/sett/sett", ""),
+        ("GET", "/sett/withdrawList", ""),
+        ("GET", "/user/capital-account/new-list", ""),
+        ("GET", "/user/capital-account/detail?id=3", ""),
+        ("POST", "/api/wallet/cash", cash),
+        ("GET", "/api/wallet/cash", ""),
+        ("GET", "/api/wallet/cash?filter[username]=ann", ""),
+        ("GET", "/api/wallet/cash/1", ""),
+        ("DELETE", "/api/wallet/cash/1", ""),
+        ("POST", "/api/wallet/cash/review", r#"{"ids":[1],"cash_status":2}"#),
+        ("GET", "/api/wallet/log", ""),
+        ("GET", "/api/wallet/user/7", ""),
+        ("PATCH", "/api/wallet/user/7", r#"{"wallet_status":1}"#),
+    ] {
+        let answer = stack.call(method, target, &ADMIN, "", body).await?;
+        let told = "a part of the request is not valid";
+        let expected = if target.starts_with("/sett") {
+            format!(r#"{{"code":4,"err_desc":"{told}"}}"#)
+        } else if target.starts_with("/user") {
+            format!(r#"{{"code":-1,"data":null,"message":"{told}"}}"#)
+        } else {
+            let error = format!(r#""status":"422","code":"validation_error","detail":["{told}"]"#);
+            format!(r#"{{"errors":[{{{error}}}]}}"#)
+        };
+        assert_eq!(answer.body, expected, "{method} {target}");
+    }
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_services_field_that_is_an_attribute_is_told_under_its_documented_name()
+-> anyhow::Result<()> {
+    let stack = Stack::at(NOW_S).await?;
+    let cash = r#"{"data":{"attributes":{"cash_apply_amount":1,"cash_type":1}}}"#;
+    let review = r#"{"ids":[1],"cash_status":2}"#;
+    let patch = r#"{"wallet_status":1}"#;
+    for (rpc, field, method, target, body, attribute) in [
+        ("request_withdrawal", "mobile", "POST", "/api/wallet/cash", cash, "cash_mobile"),
+        (
+            "review_withdrawals",
+            "decision",
+            "POST",
+            "/api/wallet/cash/review",
+            review,
+            "cash_status",
+        ),
+        ("adjust_account", "note", "PATCH", "/api/wallet/user/7", patch, "operate_reason"),
+    ] {
+        stack.fakes.refuses(rpc, Failure::field(field, "a rule"));
+        let answer = stack.call(method, target, &ADMIN, "", body).await?;
+        let told = answer.json()?;
+        let pointer = format!("/data/attributes/{attribute}");
+        assert_eq!(told["errors"][0]["source"]["pointer"], pointer, "{}", answer.body);
+        assert_eq!(told["errors"][0]["detail"][0], "a rule");
+    }
     stack.stop().await;
     Ok(())
 }

@@ -26,7 +26,9 @@ async fn the_parameter_comes_from_query_form_or_json_and_from_one_of_them_only()
         ("POST", "/sett/sett", r#"{"id":[7]}"#, None),
         ("POST", "/sett/sett", "[7]", None),
         ("GET", "/sett/sett?id=7&id=8", "", None),
-        ("GET", "/sett/sett?id=", "", None),
+        ("GET", "/sett/sett?id=", "", Some(1000)),
+        ("POST", "/sett/sett", "id=", Some(1000)),
+        ("POST", "/sett/sett", r#"{"id":""}"#, Some(1000)),
         ("GET", "/sett/sett?id=07", "", None),
         ("GET", "/sett/sett?id=1e3", "", None),
         ("GET", "/sett/sett?id=-7", "", None),
@@ -92,6 +94,26 @@ async fn a_locked_account_can_withdraw_nothing_and_says_since_when() -> anyhow::
     );
     let answer = stack.get(&teacher(7), "/sett/sett").await?;
     assert!(answer.body.contains(row), "{}", answer.body);
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_overdraft_leaves_nothing_and_never_less() -> anyhow::Result<()> {
+    let stack = Stack::at(NOW_S).await?;
+    for (available_minor, frozen_minor, left, can) in [
+        (-5_000, 0, "0.00", "0.00"),
+        (-5_000, 3_000, "0.00", "0.00"),
+        (-5_000, 8_000, "30.00", "0.00"),
+        (5_000, 3_000, "80.00", "50.00"),
+    ] {
+        let account = Account { available_minor, frozen_minor, ..Default::default() };
+        let found = GetAccountResponse { account: Some(account), ..Default::default() };
+        stack.fakes.answers("get_account", found);
+        let told = stack.get(&teacher(7), "/sett/sett").await?.json()?;
+        let row = &told["data"]["items"][0];
+        assert_eq!((&row["total_left"], &row["can_withdraw"]), (&left.into(), &can.into()));
+    }
     stack.stop().await;
     Ok(())
 }

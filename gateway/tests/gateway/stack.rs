@@ -11,7 +11,7 @@ use cashout_common::world::World;
 use cashout_proto::account::v1::account_service_server::AccountServiceServer;
 use cashout_proto::withdraw::v1::withdraw_service_server::WithdrawServiceServer;
 use cashout_proto::{account, withdraw};
-use gateway::{Config, SETTINGS, development_token};
+use gateway::{Config, DevelopmentToken, SETTINGS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -97,7 +97,16 @@ impl Stack {
         let (roles, permissions) = (owned(roles), owned(permissions));
         let hour = Duration::from_secs(3600);
         let now_us = self.clock.now_us();
-        development_token(SECRET, user_id, &roles, &permissions, now_us, hour)
+        let token = DevelopmentToken {
+            issuer: "cashout-dev",
+            audience: "cashout",
+            user_id,
+            roles: &roles,
+            permissions: &permissions,
+            now_us,
+            ttl: hour,
+        };
+        token.signed(SECRET)
     }
 
     /// A GET as a person.
@@ -129,11 +138,34 @@ impl Stack {
     pub async fn send(&self, request: &str) -> anyhow::Result<Answer> {
         let mut stream = TcpStream::connect(self.address).await?;
         stream.write_all(request.as_bytes()).await?;
-        let mut bytes = Vec::new();
-        // Every test ends: an answer that does not come in time is a failure, not a hang.
-        tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes)).await??;
-        Answer::read(&String::from_utf8(bytes)?)
+        rest(stream).await
     }
+
+    /// An anonymous request whose body has begun to be read and stops half-way.
+    pub async fn half(&self, method: &str, target: &str) -> anyhow::Result<TcpStream> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await?;
+        let expected = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut told = vec![0; expected.len()];
+        tokio::time::timeout(PATIENCE, stream.read_exact(&mut told)).await??;
+        anyhow::ensure!(told == expected, "{}", String::from_utf8_lossy(&told));
+        stream.write_all(b"{").await?;
+        Ok(stream)
+    }
+}
+
+/// Every test ends: an answer that does not come in time is a failure, not a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The answer up to the end of the connection.
+pub async fn rest(mut stream: TcpStream) -> anyhow::Result<Answer> {
+    let mut bytes = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await??;
+    Answer::read(&String::from_utf8(bytes)?)
 }
 
 fn length_of(body: &str) -> String {

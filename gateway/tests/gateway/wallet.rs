@@ -10,6 +10,10 @@ use cashout_proto::{Failure, Reason};
 use crate::stack::{ADMIN, Person, Stack, user};
 
 const NOW_S: i64 = 1_600_000_000;
+const LONG_MOBILE: &str =
+    "filter[cash_mobile]=11111111111111111111111111111111111111111111111111111111111111111";
+const LONG_NAME: &str =
+    "filter[username]=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 fn withdrawals() -> ListWithdrawalsResponse {
     let one = |id, user_id, review_remark: &str| Withdrawal {
@@ -101,12 +105,21 @@ async fn filters_of_the_list_reach_the_service_and_unknown_ones_are_refused() ->
         "{}",
         answer.body
     );
+    let before = stack.fakes.calls().len();
     for bad in [
         "filter[usr]=7",
         "filter=7",
         "filter[user]=07",
         "filter[cash_status]=x",
         "filter[start_time]=now",
+        "filter[start_time]=1969-12-31",
+        "filter[end_time]=1969-12-31T23:59:59Z",
+        "filter[cash_mobile]=1%00",
+        "filter[cash_mobile]=1380013800%0A",
+        "filter[cash_sn]=%1B",
+        "filter[username]=ann%00",
+        LONG_MOBILE,
+        LONG_NAME,
         "page[number]=0",
         "page[limit]=-1",
         "page[cursor]=1",
@@ -120,7 +133,15 @@ async fn filters_of_the_list_reach_the_service_and_unknown_ones_are_refused() ->
             (400, "malformed_request"),
             "{bad}"
         );
+        let filter = bad.split('=').next().unwrap_or_default();
+        if filter.starts_with("filter[cash_") {
+            let told = answer.json()?;
+            let detail = told["errors"][0]["detail"].as_str().unwrap_or_default();
+            assert!(detail.starts_with(filter), "{}", answer.body);
+        }
+        assert!(!answer.body.contains("pointer"), "{}", answer.body);
     }
+    assert_eq!(stack.fakes.calls().len(), before, "nothing was asked");
     stack.stop().await;
     Ok(())
 }
@@ -177,7 +198,9 @@ async fn the_wallet_log_is_a_view_of_the_statement() -> anyhow::Result<()> {
         entry(5, EntryKind::WithdrawalReturned, 100, -100, ""),
         entry(4, EntryKind::Withdrawal, -100, 100, ""),
     ];
-    let found = ListStatementResponse { entries, total: 41, sum_available_minor: -123_456_789 };
+    let sum_available_minor = -123_456_789;
+    let found =
+        ListStatementResponse { entries, total: 41, sum_available_minor, ..Default::default() };
     stack.fakes.answers("list_statement", found);
     let answer = stack.get(&user(7), "/api/wallet/log").await?;
     let first = concat!(
@@ -218,6 +241,39 @@ async fn the_wallet_log_is_a_view_of_the_statement() -> anyhow::Result<()> {
     for bad in ["filter[change_type]=x", "filter[desc]=x", "sort=created_at"] {
         let answer = stack.get(&user(7), &format!("/api/wallet/log?{bad}")).await?;
         assert_eq!(answer.status, 400, "{bad}");
+    }
+    stack.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paid_cash_out_with_a_fee_has_two_rows_each_with_its_own_text() -> anyhow::Result<()> {
+    let stack = Stack::at(NOW_S).await?;
+    let entry = |id, kind: EntryKind, frozen, note: &str| Entry {
+        id,
+        user_id: 7,
+        kind: kind.into(),
+        frozen_delta_minor: frozen,
+        facts: Some(Facts { note: note.to_owned(), ..Default::default() }),
+        ..Default::default()
+    };
+    for (paid, fee, texts) in [
+        ("提现成功", "提现手续费", ["提现手续费", "提现成功"]),
+        ("", "", ["提现手续费", "提现成功，扣除"]),
+    ] {
+        let entries = vec![
+            entry(6, EntryKind::WithdrawalFee, -1, fee),
+            entry(5, EntryKind::Withdrawal, -99, paid),
+        ];
+        let found = ListStatementResponse { entries, total: 2, ..Default::default() };
+        stack.fakes.answers("list_statement", found);
+        let told = stack.get(&user(7), "/api/wallet/log").await?.json()?;
+        for (row, (text, amount)) in texts.into_iter().zip(["-0.01", "-0.99"]).enumerate() {
+            let shown = &told["data"][row]["attributes"];
+            assert_eq!((&shown["change_type"], &shown["change_desc"]), (&11.into(), &text.into()));
+            assert_eq!(shown["change_freeze_amount"], amount);
+        }
+        assert_eq!(told["data"].as_array().map(Vec::len), Some(2));
     }
     stack.stop().await;
     Ok(())

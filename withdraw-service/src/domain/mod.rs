@@ -2,6 +2,7 @@
 //!
 //! Must not know: tonic, prost, sqlx, tokio, serde, or how anything is stored or sent.
 
+pub mod lane;
 pub mod method;
 pub mod numbers;
 pub mod policy;

@@ -14,16 +14,22 @@
 //!                                         CANCELLED                       │ │
 //!                mark_paid (also from IN_REVIEW, manual)                  │ │
 //!            ┌────────────────────────────────────────────────────────────┘ │ attempt_written
-//!            │      provider_paid            provider_unknown, not_found    ▼
-//!            │  ┌────────────────────── PAYING ◀────────────────▶ UNKNOWN ──▶ UNRESOLVED
-//!            ▼  ▼                         │    provider_pending     │  give_up    │
-//!        SETTLING ◀─────────────────────  │ ───── provider_paid ────┤             │ resolve_paid,
-//!            │ settled                    │ provider_refused        │             │ resolve_not_paid,
-//!            ▼                            ▼                         │             │ ask_again
-//!          PAID                        FAILING ◀────────────────────┴─────────────┘
-//!                                         │ released
-//!                                         ▼
-//!                                      FAILED
+//!            │              ┌───────────────────────────────────────────────┘
+//!            │              ▼       provider_unknown, not_found
+//!            │           PAYING ◀─────────────────────────────▶ UNKNOWN
+//!            │              │             provider_pending         │ ▲
+//!            │              └──────────────────┬───────────────────┘ │ ask_again
+//!            │                                 │ give_up             │
+//!            │                                 ├────────────▶ UNRESOLVED
+//!            │       provider_paid,            │                     │
+//!            ▼       resolve_paid              │                     │
+//!        SETTLING ◀────────────────────────────┼─────────────────────┤
+//!            │ settled                         │ provider_refused,   │
+//!            ▼                                 ▼ resolve_not_paid    │
+//!          PAID                             FAILING ◀────────────────┘
+//!                                              │ released
+//!                                              ▼
+//!                                            FAILED
 //! ```
 
 macro_rules! named {
@@ -130,7 +136,7 @@ named! {
         ProviderUnknown = 13 "provider_unknown",
         /// The provider does not know our number.
         NotFound = 14 "not_found",
-        /// Unknown for longer than the limit.
+        /// No final answer for longer than the limit.
         GiveUp = 15 "give_up",
         /// A person has proof that it was paid.
         ResolvePaid = 16 "resolve_paid",
@@ -160,6 +166,17 @@ named! {
         Send = 5 "send",
         /// Ask the provider about the number.
         Query = 6 "query",
+    }
+}
+
+impl Effect {
+    /// Whether it waits for a provider; the others wait for the ledger.
+    #[must_use]
+    pub const fn asks_provider(self) -> bool {
+        match self {
+            Self::Pay | Self::Send | Self::Query => true,
+            Self::PlaceHold | Self::Release | Self::Settle => false,
+        }
     }
 }
 
@@ -194,7 +211,7 @@ pub const fn next(status: Status, event: Event) -> Option<(Status, Option<Effect
         (S::Paying | S::Unknown, E::ProviderUnknown) => (S::Unknown, Some(Effect::Query)),
         // Never a failure: the same bytes go out again under the same number.
         (S::Paying | S::Unknown, E::NotFound) => (S::Unknown, Some(Effect::Send)),
-        (S::Unknown, E::GiveUp) => (S::Unresolved, None),
+        (S::Paying | S::Unknown, E::GiveUp) => (S::Unresolved, None),
 
         (S::Unresolved, E::ResolvePaid) => (S::Settling, Some(Effect::Settle)),
         (S::Unresolved, E::ResolveNotPaid) => (S::Failing, Some(Effect::Release)),

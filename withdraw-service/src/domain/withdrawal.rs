@@ -41,7 +41,7 @@ pub struct Withdrawal {
     pub updated_at_us: i64,
     /// Who decided last, `user:7`; empty when nobody did. Shown in the statement.
     pub decided_by: String,
-    /// Since when the outcome is unknown; 0 when it is not.
+    /// When an answer first left the outcome unknown; kept until a final one, whatever comes between.
     pub unknown_since_us: i64,
     /// What is due, and how its repetition stands.
     pub due: Due,
@@ -58,7 +58,7 @@ pub struct Due {
     pub effect: Option<Effect>,
     /// Not before this time.
     pub next_run_at_us: i64,
-    /// How often it was tried in vain.
+    /// How often it was tried in vain; asking a provider counts on from answer to answer.
     pub tries: i64,
     /// The instance that works on it; empty when none.
     pub lease_owner: String,
@@ -122,6 +122,10 @@ pub struct Holder {
     pub alipay: Option<Payee>,
 }
 
+/// The applicant as just read; nobody inside: they have an account and no profile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applicant(pub Option<Holder>);
+
 /// Where a person is paid by one method.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Named as in the proto message Payee.
@@ -143,5 +147,5 @@ pub struct Requested {
     /// The account right after the hold was placed.
     pub account: AccountAfter,
     /// The person as of then.
-    pub holder: Holder,
+    pub applicant: Applicant,
 }

@@ -6,7 +6,7 @@ use cashout_proto::{Failure, Reason};
 use prost::Message;
 
 use crate::domain::status::Status;
-use crate::domain::withdrawal::{Requested, Withdrawal};
+use crate::domain::withdrawal::{Payee, Requested, Withdrawal};
 use crate::ports::{Replies, Reviewed};
 use crate::service::Answered;
 use crate::service::quote::Quote;
@@ -21,14 +21,14 @@ pub struct WireReplies;
 
 impl Replies for WireReplies {
     fn requested(&self, requested: &Requested) -> Vec<u8> {
-        let Requested { withdrawal: w, account, holder } = requested;
-        let binding = holder.wechat.as_ref().map(|p| wire::WechatBinding {
+        let Requested { withdrawal: w, account, applicant } = requested;
+        let binding = |p: &Payee| wire::WechatBinding {
             mp_openid: p.mp_openid.clone(),
             dev_openid: p.dev_openid.clone(),
             min_openid: p.min_openid.clone(),
             nickname: p.nickname.clone(),
             sex: p.sex,
-        });
+        };
         wire::RequestWithdrawalResponse {
             withdrawal: Some(withdrawal(w.clone())),
             account: Some(wire::AccountAfter {
@@ -36,12 +36,12 @@ impl Replies for WireReplies {
                 frozen_minor: account.frozen_minor,
                 locked: account.locked,
             }),
-            applicant: Some(wire::Applicant {
+            applicant: applicant.0.as_ref().map(|holder| wire::Applicant {
                 username: holder.username.clone(),
                 mobile: masked_mobile(&holder.mobile),
                 created_at_us: holder.created_at_us,
                 updated_at_us: holder.updated_at_us,
-                wechat: binding,
+                wechat: holder.wechat.as_ref().map(binding),
             }),
             replayed: false,
         }

@@ -73,6 +73,7 @@ impl wire::withdraw_service_server::WithdrawService for Server {
             mobile: r.mobile,
             remark: r.remark,
             key: r.key,
+            variant: r.variant,
         };
         let answered = self.core.request(asked).await?;
         let mut reply: wire::RequestWithdrawalResponse = convert::stored(&answered)?;

@@ -7,6 +7,7 @@
 //! | `unknown-paid` | pays, but the answer to the sending is lost; a query says paid |
 //! | `unknown-refused` | refuses, but the answer to the sending is lost; a query says refused |
 //! | `delay-3s` (or `delay`: 1 s) | pending for that long by the clock, then paid |
+//! | `waver` | never an outcome: answers pending and unknown in turn |
 //! | `refuse` | refuses at once |
 //! | `lost` | the first sending never arrives: a query says not found, the second sending pays |
 //! | `silent` | never answers, neither sendings nor queries |
@@ -14,6 +15,9 @@
 //!
 //! The same number with the same bytes is the same payout; with other bytes nothing is done and the
 //! answer says nothing about the first one. Must not know: withdrawals.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cashout_common::clock::{Clock, SECOND_US};
 use cashout_common::db::Conn;
@@ -33,6 +37,8 @@ pub const NAME: &str = "sandbox";
 pub struct Sandbox {
     store: Store,
     clock: Clock,
+    /// What a wavering payout was last said to be: pending, or unknown.
+    wavered: Arc<AtomicBool>,
 }
 
 /// What a payee's id asks for.
@@ -42,6 +48,7 @@ enum Script {
     UnknownPaid,
     UnknownRefused,
     Delay { us: i64 },
+    Waver,
     Refuse,
     Lost,
     Silent,
@@ -58,6 +65,8 @@ impl Script {
             let seconds = rest.strip_prefix('-').and_then(|r| r.split_once('s'));
             let seconds: Option<i64> = seconds.and_then(|(n, _)| n.parse().ok());
             Self::Delay { us: seconds.unwrap_or(1).clamp(0, 86_400) * SECOND_US }
+        } else if has("waver") {
+            Self::Waver
         } else if has("refuse") {
             Self::Refuse
         } else if has("lost") {
@@ -74,7 +83,7 @@ impl Script {
         match self {
             Self::Pay | Self::UnknownPaid => "paid",
             Self::UnknownRefused | Self::Refuse => "refused",
-            Self::Delay { .. } => "pending",
+            Self::Delay { .. } | Self::Waver => "pending",
             Self::Lost => "lost",
             Self::Silent => "silent",
         }
@@ -85,7 +94,7 @@ impl Sandbox {
     /// A sandbox with its books in `store`.
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+        Self { store, clock, wavered: Arc::default() }
     }
 }
 
@@ -115,6 +124,7 @@ impl Provider for Sandbox {
 
     fn query(&self, number: String) -> BoxFuture<'static, Answer> {
         let (store, now_us) = (self.store.clone(), self.clock.now_us());
+        let wavered = self.wavered.clone();
         async move {
             match sandbox::find(store.readers(), &number).await {
                 Err(_) => unknown("the sandbox's books cannot be read"),
@@ -128,6 +138,10 @@ impl Provider for Sandbox {
                         Ok(()) => Answer::Paid { third_trade_no: payout.third_trade_no },
                         Err(failure) => unknown(&failure.to_string()),
                     }
+                }
+                Ok(Some(payout)) if Script::of(&payout.payee_id) == Script::Waver => {
+                    let pending = wavered.fetch_xor(true, Ordering::Relaxed);
+                    if pending { Answer::Pending } else { unknown("not now") }
                 }
                 Ok(Some(payout)) => told(&payout),
             }
@@ -165,7 +179,11 @@ async fn book(conn: &mut Conn, request: SendRequest, now_us: i64) -> Result<Answ
         }
         return Ok(told(&known));
     }
-    let delay_us = if let Script::Delay { us } = script { us } else { 0 };
+    let due_at_us = match script {
+        Script::Delay { us } => now_us.saturating_add(us),
+        Script::Waver => i64::MAX,
+        _ => now_us,
+    };
     let payout = Payout {
         third_trade_no: third_trade_no(&request.number),
         number: request.number,
@@ -173,7 +191,7 @@ async fn book(conn: &mut Conn, request: SendRequest, now_us: i64) -> Result<Answ
         payee_id: request.payee_id,
         amount_minor: request.amount_minor,
         state: script.state().to_owned(),
-        due_at_us: now_us.saturating_add(delay_us),
+        due_at_us,
         created_at_us: now_us,
     };
     sandbox::insert(conn, &payout).await?;
@@ -218,6 +236,7 @@ mod tests {
             ("a-delay", Script::Delay { us: 1_000_000 }),
             ("delay-99999999999999999999s", Script::Delay { us: 1_000_000 }),
             ("lost-1", Script::Lost),
+            ("wavers", Script::Waver),
             ("silent", Script::Silent),
         ] {
             assert_eq!(Script::of(payee_id), script, "{payee_id}");

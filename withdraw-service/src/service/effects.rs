@@ -1,17 +1,20 @@
 //! Carrying out what is due: outside any transaction, under a key made of the withdrawal, repeated
 //! until answered. What was learned is applied only if the withdrawal is still as it was claimed.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use cashout_common::db::Conn;
 use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
 use futures::FutureExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::Core;
+use super::declined::declined;
 use super::transition::{Step, advance, free};
 use crate::domain::status::{Effect, Event, Status};
-use crate::domain::withdrawal::{AccountAfter, Holder, Requested, Withdrawal};
+use crate::domain::withdrawal::{AccountAfter, Applicant, Requested, Withdrawal};
 use crate::ports::{LedgerAnswer, ReleaseCause};
 use crate::store::answers::{self, Stored};
 use crate::store::withdrawals;
@@ -41,17 +44,17 @@ pub(super) async fn unchanged(
 }
 
 impl Core {
-    /// Carries out the effect of a claimed withdrawal once. `holder` is the applicant when just read.
-    pub async fn carry_out(self: &Arc<Self>, w: Withdrawal, holder: Option<Holder>) -> Ended {
-        let id = w.id;
+    /// Carries out the effect of a claimed withdrawal once. The applicant is given when just read.
+    pub async fn carry_out(self: &Arc<Self>, w: Withdrawal, applicant: Option<Applicant>) -> Ended {
+        let (id, until) = (w.id, Instant::now() + self.timing.ledger_timeout);
         let ended = match w.due.effect {
-            Some(Effect::PlaceHold) => self.place(w, holder).await,
+            Some(Effect::PlaceHold) => self.place(w, applicant, until).await,
             Some(Effect::Settle) => {
-                let answer = self.ledger.settle(&w).await;
+                let answer = answered(until, self.ledger.settle(&w)).await;
                 self.end_hold(w, answer, Event::Settled).await
             }
             Some(Effect::Release) => {
-                let answer = self.ledger.release(&w, cause(w.status)).await;
+                let answer = answered(until, self.ledger.release(&w, cause(w.status))).await;
                 self.end_hold(w, answer, Event::Released).await
             }
             Some(Effect::Pay) => self.pay(w).await,
@@ -73,35 +76,41 @@ impl Core {
     async fn place(
         self: &Arc<Self>,
         w: Withdrawal,
-        holder: Option<Holder>,
+        applicant: Option<Applicant>,
+        until: Instant,
     ) -> Result<Ended, Failure> {
         // Just read means: this process has just written the request and asks for the first time.
-        let first = holder.is_some() && w.due.tries == 0;
-        let account = match self.ledger.place(&w).await {
+        let first = applicant.is_some() && w.due.tries == 0;
+        let account = match answered(until, self.ledger.place(&w)).await {
             LedgerAnswer::Done(account) => account,
             LedgerAnswer::Refused(failure) if first => return self.decline(w, failure).await,
-            LedgerAnswer::Refused(failure) => return self.give_up(w, failure).await,
+            LedgerAnswer::Refused(failure) => return self.give_up(w, failure, until).await,
             // The key is used up: by us, if we were giving this request up when we were stopped.
             LedgerAnswer::Unknown(failure) if failure.reason == Reason::IdempotencyConflict => {
-                let told = "the request was given up; ask again";
-                return self.give_up(w, Failure::new(Reason::Unavailable, told)).await;
+                return self.give_up(w, declined(Reason::Unavailable), until).await;
             }
             LedgerAnswer::Unknown(failure) => return self.postpone(w, &failure).await,
         };
-        let holder = match holder {
-            Some(holder) => holder,
-            None => match self.ledger.holder(w.user_id).await {
-                Ok(found) => found.unwrap_or_default(),
-                Err(failure) => return self.postpone(w, &failure).await,
+        let applicant = match applicant {
+            Some(applicant) => applicant,
+            None => match timeout_at(until, self.ledger.holder(w.user_id)).await {
+                Ok(Ok(found)) => Applicant(found),
+                Ok(Err(failure)) => return self.postpone(w, &failure).await,
+                Err(_) => return self.postpone(w, &too_late()).await,
             },
         };
-        self.placed(w, account, holder).await
+        self.placed(w, account, applicant).await
     }
 
     /// Declines a request that was asked for more than once: an earlier call may still be on its way,
     /// and must not freeze money for a request that is gone.
-    async fn give_up(self: &Arc<Self>, w: Withdrawal, refused: Failure) -> Result<Ended, Failure> {
-        match self.ledger.abandon(&w).await {
+    async fn give_up(
+        self: &Arc<Self>,
+        w: Withdrawal,
+        refused: Failure,
+        until: Instant,
+    ) -> Result<Ended, Failure> {
+        match answered(until, self.ledger.abandon(&w)).await {
             LedgerAnswer::Done(()) => self.decline(w, refused).await,
             LedgerAnswer::Refused(failure) | LedgerAnswer::Unknown(failure) => {
                 self.postpone(w, &failure).await
@@ -114,24 +123,18 @@ impl Core {
         &self,
         claimed: Withdrawal,
         account: AccountAfter,
-        holder: Holder,
+        applicant: Applicant,
     ) -> Result<Ended, Failure> {
         let (replies, now_us) = (self.replies.clone(), self.now_us());
         self.store
-            .write(move |conn| place_job(conn, claimed, account, holder, replies, now_us).boxed())
+            .write(move |conn| {
+                place_job(conn, claimed, account, applicant, replies, now_us).boxed()
+            })
             .await
     }
 
     async fn decline(&self, claimed: Withdrawal, failure: Failure) -> Result<Ended, Failure> {
-        // For a person no account is an empty one.
-        let failure = match failure.reason {
-            Reason::AccountNotFound => Failure {
-                reason: Reason::InsufficientFunds,
-                message: "the available balance is less than the amount".to_owned(),
-                ..failure
-            },
-            _ => failure,
-        };
+        let failure = Failure { metadata: failure.metadata, ..declined(failure.reason) };
         let now_us = self.now_us();
         self.store
             .write(move |conn| {
@@ -213,7 +216,7 @@ async fn place_job(
     conn: &mut Conn,
     claimed: Withdrawal,
     account: AccountAfter,
-    holder: Holder,
+    applicant: Applicant,
     replies: Arc<dyn crate::ports::Replies>,
     now_us: i64,
 ) -> Result<Ended, WriteError> {
@@ -223,12 +226,24 @@ async fn place_job(
     advance(conn, &mut w, Step::system(Event::HoldPlaced, now_us)).await?;
     let (key, digest) = (w.request_key.clone(), w.request_digest.clone());
     let scope = super::request::scope(w.user_id);
-    let reply = replies.requested(&Requested { withdrawal: w, account, holder });
+    let reply = replies.requested(&Requested { withdrawal: w, account, applicant });
     if !key.is_empty() {
         let stored = Stored { digest, reply: reply.clone() };
         answers::put(conn, &scope, &key, &stored, now_us).await?;
     }
     Ok(Ended::Requested(reply))
+}
+
+/// What the ledger answers until then; after that nothing is certain.
+async fn answered<T>(
+    until: Instant,
+    asked: impl Future<Output = LedgerAnswer<T>>,
+) -> LedgerAnswer<T> {
+    timeout_at(until, asked).await.unwrap_or_else(|_| LedgerAnswer::Unknown(too_late()))
+}
+
+fn too_late() -> Failure {
+    Failure::new(Reason::DeadlineExceeded, "the ledger did not answer in time")
 }
 
 fn cause(status: Status) -> ReleaseCause {

@@ -3,6 +3,7 @@
 //! Must not know: gRPC messages, SQL text, any provider's protocol.
 
 pub mod cancel;
+pub mod declined;
 pub mod effects;
 pub mod payout;
 pub mod quote;
@@ -24,30 +25,38 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::policy::Policy;
-use crate::domain::withdrawal::{Holder, Withdrawal};
-use crate::ports::{Ledger, Replies};
+use crate::domain::withdrawal::{Applicant, Due, Withdrawal};
+use crate::ports::{LEDGER_TIMEOUT, Ledger, Replies};
 use crate::providers::Providers;
 use crate::store::Store;
 use crate::store::answers::Stored;
+use crate::store::due::Times;
 
 use effects::Ended;
 
 /// How long a caller waits for an effect that is carried out at once; the worker goes on after that.
 pub const INLINE_WAIT: Duration = Duration::from_secs(2);
 
+/// How far the clocks of two instances may be apart.
+const SKEW: Duration = Duration::from_secs(1);
+
 /// How patient payouts are.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// How long one call to a provider may take.
     pub call_timeout: Duration,
+    /// How long the ledger may take for one step, all its calls together.
+    pub ledger_timeout: Duration,
     /// Pause before the first repetition; it doubles.
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
     /// How long an outcome may stay unknown before a person must decide.
     pub unknown_limit: Duration,
-    /// How long an instance may work on an effect before another takes over, by the clock. Best longer
-    /// than the longest call with its bookkeeping; too short costs repetitions and nothing else.
+    /// How long a provider may work on a payout before a person must decide.
+    pub pending_limit: Duration,
+    /// How long an instance may work on an effect before another takes over, by the clock. Longer than
+    /// the longest step with its bookkeeping; too short costs repetitions and nothing else.
     pub lease: Duration,
 }
 
@@ -55,10 +64,12 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             call_timeout: Duration::from_secs(5),
+            ledger_timeout: LEDGER_TIMEOUT,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(60),
             unknown_limit: Duration::from_secs(24 * 3600),
-            lease: Duration::from_secs(30),
+            pending_limit: Duration::from_secs(72 * 3600),
+            lease: Duration::from_secs(10),
         }
     }
 }
@@ -111,6 +122,23 @@ impl Core {
         self.world.clock.now_us()
     }
 
+    /// The present, and which times could not have been set before it: beyond them a clock was set back.
+    pub(crate) fn times(&self) -> Times {
+        let now_us = self.now_us();
+        let ahead = |longest| now_us.saturating_add(micros(longest)).saturating_add(micros(SKEW));
+        Times {
+            now_us,
+            lease_until_us: ahead(self.timing.lease),
+            pause_until_us: ahead(self.timing.backoff_max),
+        }
+    }
+
+    /// Whether somebody may be at work on it.
+    fn leased(&self, due: &Due) -> bool {
+        let times = self.times();
+        (times.now_us.saturating_add(1)..=times.lease_until_us).contains(&due.lease_until_us)
+    }
+
     /// Gives an effect that is about to be carried out here to this instance.
     fn lease(&self, w: &mut Withdrawal) {
         w.due.lease_owner.clone_from(&self.instance);
@@ -119,9 +147,13 @@ impl Core {
 
     /// Carries out an effect this instance has the lease for, in a task no caller can cancel, and waits
     /// a moment for it. `None`: it still goes on.
-    async fn run_now(self: &Arc<Self>, w: Withdrawal, holder: Option<Holder>) -> Option<Ended> {
+    async fn run_now(
+        self: &Arc<Self>,
+        w: Withdrawal,
+        applicant: Option<Applicant>,
+    ) -> Option<Ended> {
         let core = self.clone();
-        let task = self.tasks.spawn(async move { core.carry_out(w, holder).await });
+        let task = self.tasks.spawn(async move { core.carry_out(w, applicant).await });
         tokio::time::timeout(INLINE_WAIT, task).await.ok()?.ok()
     }
 

@@ -160,8 +160,9 @@ async fn note_call(
     now_us: i64,
 ) -> Result<Option<Ask>, WriteError> {
     let Some(w) = unchanged(conn, &claimed).await? else { return Ok(None) };
-    // Another instance took over meanwhile: it asks, we do not.
-    if w.due.lease_owner != claimed.due.lease_owner {
+    // Somebody took over meanwhile, another instance or this one again: they ask, we do not.
+    let lease = |w: &Withdrawal| (w.due.lease_owner.clone(), w.due.lease_until_us);
+    if lease(&w) != lease(&claimed) {
         return Ok(None);
     }
     let Some(attempt) = attempts::live(conn, w.id).await? else {
@@ -192,8 +193,13 @@ async fn apply(
 ) -> Result<Ended, WriteError> {
     attempts::end_call(conn, call, answer.outcome(), &answer.detail()).await?;
     let Some(mut w) = unchanged(conn, &claimed).await? else { return Ok(Ended::Stale) };
-    let late = w.status == Status::Unknown
-        && now_us.saturating_sub(w.unknown_since_us) >= micros(timing.unknown_limit);
+    if let Some(reason) = past_limit(conn, &w, &answer, timing, now_us).await? {
+        let evidence = evidence(conn, &w, now_us).await?;
+        cases::open(conn, w.id, &evidence, now_us).await?;
+        free(&mut w.due);
+        advance(conn, &mut w, Step { reason, ..Step::system(Event::GiveUp, now_us) }).await?;
+        return Ok(Ended::Applied);
+    }
     let (event, reason) = match answer {
         Answer::Paid { third_trade_no } => {
             attempts::end(conn, w.id, "paid").await?;
@@ -208,11 +214,6 @@ async fn apply(
             (Event::ProviderRefused, reason)
         }
         Answer::Pending => (Event::ProviderPending, String::new()),
-        Answer::NotFound | Answer::Unknown { .. } if late => {
-            let evidence = evidence(conn, &w, now_us).await?;
-            cases::open(conn, w.id, &evidence, now_us).await?;
-            (Event::GiveUp, "the outcome stayed unknown past the limit".to_owned())
-        }
         Answer::NotFound => (Event::NotFound, String::new()),
         Answer::Unknown { why } => (Event::ProviderUnknown, why),
     };
@@ -225,17 +226,47 @@ async fn apply(
     Ok(Ended::Applied)
 }
 
+/// Why a person must decide, if an answer that is not final comes too late. How long a provider works on
+/// a payout counts from its attempt, how long nobody knows the outcome from the first such answer: a
+/// provider that says now this and now that is no exception. Who has it asked again begins anew.
+async fn past_limit(
+    conn: &mut Conn,
+    w: &Withdrawal,
+    answer: &Answer,
+    timing: Timing,
+    now_us: i64,
+) -> Result<Option<&'static str>, WriteError> {
+    let past = |since_us: i64, limit| now_us.saturating_sub(since_us) >= micros(limit);
+    Ok(match answer {
+        Answer::Paid { .. } | Answer::Refused { .. } => None,
+        Answer::Pending => past(asked_since_us(conn, w, now_us).await?, timing.pending_limit)
+            .then_some("the provider did not finish within the limit"),
+        Answer::NotFound | Answer::Unknown { .. } => {
+            let known_until_now = w.unknown_since_us == 0;
+            (!known_until_now && past(w.unknown_since_us, timing.unknown_limit))
+                .then_some("the outcome stayed unknown past the limit")
+        }
+    })
+}
+
+/// Since when a final answer is waited for: since the attempt, or since a person had it asked again.
+async fn asked_since_us(conn: &mut Conn, w: &Withdrawal, now_us: i64) -> Result<i64, WriteError> {
+    let written_us = attempts::live(conn, w.id).await?.map_or(now_us, |a| a.created_at_us);
+    Ok(written_us.max(cases::asked_again_us(conn, w.id).await?))
+}
+
 /// What is known of a payout nobody knows the outcome of. No personal data: people look that up.
 async fn evidence(conn: &mut Conn, w: &Withdrawal, now_us: i64) -> Result<String, WriteError> {
     let calls = attempts::calls(conn, w.id).await?;
+    let asked_since_us = asked_since_us(conn, w, now_us).await?;
     let seconds = |us: i64| us / cashout_common::clock::SECOND_US;
     let mut text = format!(
-        "number {} at {}: {} {}, unknown for {} s, {} calls; the last:",
+        "number {} at {}: {} {}, no final answer for {} s, {} calls; the last:",
         w.trade_no,
         w.provider,
         cashout_common::money::format_fixed(w.actual_minor),
         w.currency,
-        seconds(now_us.saturating_sub(w.unknown_since_us)),
+        seconds(now_us.saturating_sub(asked_since_us)),
         calls.len(),
     );
     for call in calls.iter().rev().take(5) {

@@ -6,6 +6,7 @@ use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, Reason};
 
 use super::Core;
+use super::declined::declined;
 use super::request::{channel_disabled, payee};
 use crate::domain::method::Method;
 use crate::store::withdrawals;
@@ -101,7 +102,8 @@ impl Core {
         add(Reason::DailyLimit, "the sum of a day is limited", left_minor, tomorrow_us);
         let balance = self.ledger.balance(user_id).await?;
         if balance.is_some_and(|b| b.locked) {
-            add(Reason::AccountLocked, "the account is locked for cash-outs", 0, 0);
+            let locked = declined(Reason::AccountLocked);
+            add(locked.reason, &locked.message, 0, 0);
         }
         let available_minor = balance.map_or(0, |b| b.available_minor.max(0));
         add(Reason::InsufficientFunds, "not more than is available", available_minor, 0);

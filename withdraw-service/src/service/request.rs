@@ -11,13 +11,16 @@ use cashout_common::text;
 use cashout_common::writer::{WriteError, database_failure};
 use cashout_proto::{Failure, FieldViolation, Reason};
 use futures::FutureExt;
+use futures::future::try_join;
 
+use super::declined::{affordable, declined};
 use super::effects::Ended;
 use super::{Answered, Core, INLINE_WAIT, replay, same_request, transition};
 use crate::domain::method::Method;
 use crate::domain::numbers::{NUMBER_TRIES, cash_sn};
 use crate::domain::status::{Effect, Status};
-use crate::domain::withdrawal::{Due, Holder, Payee, Withdrawal};
+use crate::domain::withdrawal::{Applicant, Due, Holder, Payee, Withdrawal};
+use crate::ports::Balance;
 use crate::store::{answers, withdrawals};
 
 /// A request as it came.
@@ -30,6 +33,14 @@ pub struct Request {
     pub mobile: String,
     pub remark: String,
     pub key: String,
+    pub variant: String,
+}
+
+/// A request that nothing was found against yet, with what was read to find out.
+struct Draft {
+    w: Withdrawal,
+    applicant: Applicant,
+    balance: Option<Balance>,
 }
 
 /// Under which scope a person's answers are stored.
@@ -55,6 +66,7 @@ impl Request {
             &self.method.to_be_bytes(),
             self.mobile.as_bytes(),
             self.remark.as_bytes(),
+            self.variant.as_bytes(),
         ])
         .to_vec()
     }
@@ -86,6 +98,10 @@ impl Request {
         }
         if let Err(rule) = text::free(&self.remark, 255) {
             wrong.push(violation("remark", rule));
+        }
+        // Neither stored nor shown, so it may hold anything.
+        if self.variant.chars().count() > 255 {
+            wrong.push(violation("variant", "must be at most 255 characters".to_owned()));
         }
         if wrong.is_empty() { Ok(()) } else { Err(Failure::fields(wrong)) }
     }
@@ -119,12 +135,12 @@ impl Core {
                 return self.join(going, &digest).await;
             }
         }
-        let (w, holder) = self.drafted(&request).await?;
+        let Draft { w, applicant, balance } = self.drafted(&request).await?;
         let core = self.clone();
-        match self.store.write(move |conn| begin(conn, core, w).boxed()).await? {
+        match self.store.write(move |conn| begin(conn, core, w, balance).boxed()).await? {
             Begun::Known(answered) => Ok(answered),
             Begun::Going(w) => self.join(*w, &request.digest()).await,
-            Begun::New(w) => match self.run_now(*w, Some(holder)).await {
+            Begun::New(w) => match self.run_now(*w, Some(applicant)).await {
                 Some(ended) => told(ended),
                 None => Err(still_going()),
             },
@@ -143,7 +159,7 @@ impl Core {
     }
 
     /// Everything about a request that does not depend on other requests.
-    async fn drafted(&self, r: &Request) -> Result<(Withdrawal, Holder), Failure> {
+    async fn drafted(&self, r: &Request) -> Result<Draft, Failure> {
         r.check_fields()?;
         let (min, max) = (self.policy.min_minor, self.policy.max_minor);
         if r.apply_minor < min || r.apply_minor > max {
@@ -158,7 +174,8 @@ impl Core {
         let method = Method::from_number(r.method)
             .ok_or_else(|| Failure::new(Reason::MethodUnknown, "no such cash-out method"))?;
         let provider = self.providers.for_method(method).ok_or_else(channel_disabled)?.to_owned();
-        let holder = self.ledger.holder(r.user_id).await?;
+        let (holder, balance) = (self.ledger.holder(r.user_id), self.ledger.balance(r.user_id));
+        let (holder, balance) = try_join(holder, balance).await?;
         let payee = payee(method, holder.as_ref())?;
         let mut w = Withdrawal {
             id: 0,
@@ -193,7 +210,7 @@ impl Core {
             request_digest: r.digest(),
         };
         self.lease(&mut w);
-        Ok((w, holder.unwrap_or_default()))
+        Ok(Draft { w, applicant: Applicant(holder), balance })
     }
 
     /// Goes on with a request that was begun under the same key, or waits for who is at it.
@@ -230,8 +247,7 @@ impl Core {
     async fn why_declined(&self, id: i64) -> Result<Failure, Failure> {
         let lines = self.changes_after(0, id, 10).await?;
         let reason = lines.last().and_then(|line| Reason::from_name(&line.reason));
-        let reason = reason.unwrap_or(Reason::Unavailable);
-        Ok(Failure::new(reason, "the money could not be frozen"))
+        Ok(declined(reason.unwrap_or(Reason::Unavailable)))
     }
 }
 
@@ -274,9 +290,14 @@ pub(super) fn payee(method: Method, holder: Option<&Holder>) -> Result<Payee, Fa
     }
 }
 
-/// The job: known key, interval, sum of the day, insert. It holds the write lock, so that 64 requests
-/// at a time are counted one after another.
-async fn begin(conn: &mut Conn, core: Arc<Core>, mut w: Withdrawal) -> Result<Begun, WriteError> {
+/// The job: known key, interval, sum of the day, balance, insert. It holds the write lock, so that 64
+/// requests at a time are counted one after another.
+async fn begin(
+    conn: &mut Conn,
+    core: Arc<Core>,
+    mut w: Withdrawal,
+    balance: Option<Balance>,
+) -> Result<Begun, WriteError> {
     if !w.request_key.is_empty() {
         let known = answers::get(conn, &scope(w.user_id), &w.request_key).await?;
         if let Some(stored) = known {
@@ -301,6 +322,7 @@ async fn begin(conn: &mut Conn, core: Arc<Core>, mut w: Withdrawal) -> Result<Be
         let told = format!("over the limit of the day: {} is left", format_fixed(left_minor));
         return Err(Failure::new(Reason::DailyLimit, told).with("left_minor", left_minor).into());
     }
+    affordable(balance, w.apply_minor)?;
     w.cash_sn = free_cash_sn(conn, &core, now_us).await?;
     w.content_digest = w.content();
     w.created_at_us = now_us;
@@ -325,7 +347,7 @@ async fn free_cash_sn(conn: &mut Conn, core: &Core, now_us: i64) -> Result<Strin
 /// Takes over a request nobody is working on.
 async fn take(conn: &mut Conn, core: Arc<Core>, id: i64) -> Result<Option<Withdrawal>, WriteError> {
     let mut w = withdrawals::get(conn, id).await?;
-    if w.status != Status::Requested || w.due.lease_until_us > core.now_us() {
+    if w.status != Status::Requested || core.leased(&w.due) {
         return Ok(None);
     }
     core.lease(&mut w);

@@ -192,7 +192,6 @@ async fn decide_one(
             check_by_hand(&w)?;
             w.third_trade_no.clone_from(third_trade_no);
             w.paid_at_us = now_us;
-            w.pay_requested_at_us = now_us;
             core.lease(&mut w);
             // Who marks a request that is still in review has reviewed it.
             if w.status == Status::InReview {

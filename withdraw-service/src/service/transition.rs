@@ -68,16 +68,18 @@ pub async fn advance(
     let changed = from != to;
     w.status = to;
     w.updated_at_us = step.now_us;
-    if to == Status::Unknown {
-        if changed {
-            w.unknown_since_us = step.now_us;
-        }
-    } else if to != Status::Unresolved {
-        w.unknown_since_us = 0;
-    }
+    w.unknown_since_us = match to {
+        // Who has it asked again gives it the whole time again.
+        Status::Unknown if w.unknown_since_us == 0 || step.event == Event::AskAgain => step.now_us,
+        Status::Unknown | Status::Paying | Status::Unresolved => w.unknown_since_us,
+        _ => 0,
+    };
     w.due.effect = effect;
     w.due.next_run_at_us = step.now_us.saturating_add(step.delay_us);
-    w.due.tries = if changed { 0 } else { w.due.tries.saturating_add(1) };
+    // An answer that is not final makes the next pause longer, also when it differs from the last one.
+    let asking = |status| matches!(status, Status::Paying | Status::Unknown);
+    let goes_on = !changed || (asking(from) && asking(to));
+    w.due.tries = if goes_on { w.due.tries.saturating_add(1) } else { 0 };
     if effect.is_none() {
         free(&mut w.due);
     }

@@ -55,6 +55,17 @@ pub async fn get(conn: &mut Conn, id: i64) -> Result<Option<Case>, Error> {
             .fetch_optional(&mut *c).await)
 }
 
+/// When a person last had the provider asked again; 0 for never.
+///
+/// # Errors
+/// The database's.
+pub async fn asked_again_us(conn: &mut Conn, withdrawal_id: i64) -> Result<i64, Error> {
+    const SQL: &str = "SELECT coalesce(max(resolved_at_us), 0) FROM open_case \
+        WHERE withdrawal_id = $1 AND resolution = 'ask_again'";
+    on_engine!(conn, c =>
+        sqlx::query_scalar(SQL).bind(withdrawal_id).fetch_one(&mut *c).await)
+}
+
 /// Decides the open case of a withdrawal, if there is one.
 ///
 /// # Errors

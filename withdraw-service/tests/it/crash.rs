@@ -28,7 +28,7 @@ const PEOPLE: [(i64, &str, Status); 4] = [
 const LIVES: i64 = 12;
 
 /// A service in a runtime of its own, which can be taken away from under it.
-async fn live(
+pub async fn live(
     config: &Config,
     ledger: &Arc<FakeLedger>,
     clock: &Clock,

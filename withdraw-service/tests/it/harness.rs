@@ -20,6 +20,7 @@ use cashout_proto::{Failure, Reason};
 use cashout_testing::TestDatabase;
 use tonic::Request;
 use tonic::transport::Channel;
+use withdraw_service::ports::LEDGER_TIMEOUT;
 use withdraw_service::{Channel as Payout, Config, Policy, Timing, start_on, verify};
 
 use crate::ledger::FakeLedger;
@@ -55,9 +56,11 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
         alipay: Payout::Sandbox,
         timing: Timing {
             call_timeout: Duration::from_millis(300),
+            ledger_timeout: LEDGER_TIMEOUT,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(2),
             unknown_limit: Duration::from_secs(24 * 3600),
+            pending_limit: Duration::from_secs(72 * 3600),
             lease: Duration::from_secs(30),
         },
     })

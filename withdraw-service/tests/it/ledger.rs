@@ -26,6 +26,9 @@ struct Books {
     holds: HashMap<String, (i64, i64, State)>,
     payees: HashMap<i64, String>,
     abandoned: Vec<String>,
+    /// What balances are told to be, whatever they are.
+    told: HashMap<i64, i64>,
+    late_call: bool,
     lost_calls: u32,
     down: bool,
     lost_replies: u32,
@@ -60,6 +63,21 @@ impl FakeLedger {
         let mut books = self.books();
         books.available.insert(user_id, available_minor);
         books.payees.insert(user_id, payee_id.to_owned());
+    }
+
+    /// Gives a person money and no profile.
+    pub fn nameless(&self, user_id: i64, available_minor: i64) {
+        self.books().available.insert(user_id, available_minor);
+    }
+
+    /// From now on a person's balance is told to be this, and not locked: what was true a moment ago.
+    pub fn tell(&self, user_id: i64, available_minor: i64) {
+        self.books().told.insert(user_id, available_minor);
+    }
+
+    /// A lost call to place a hold arrives just before the hold is abandoned.
+    pub fn late_call(&self) {
+        self.books().late_call = true;
     }
 
     /// No command is carried out or answered.
@@ -109,7 +127,7 @@ impl FakeLedger {
         let hold = books.holds.get(&expected.hold_key);
         let same = hold.is_none_or(|h| (h.0, h.1) == (expected.user_id, expected.apply_minor));
         same && match expected.state {
-            ExpectedState::None => hold.is_none(),
+            ExpectedState::None => hold.is_none_or(|h| matches!(h.2, State::Released(_))),
             ExpectedState::Open => hold.is_some_and(|h| h.2 == State::Open),
             ExpectedState::Settled => hold.is_some_and(|h| h.2 == State::Settled),
             ExpectedState::Released => hold.is_some_and(|h| matches!(h.2, State::Released(_))),
@@ -186,6 +204,10 @@ impl FakeLedger {
         if books.down {
             return LedgerAnswer::Unknown(down());
         }
+        if std::mem::take(&mut books.late_call) {
+            *books.available.entry(w.user_id).or_default() -= w.apply_minor;
+            books.holds.insert(w.hold_key(), (w.user_id, w.apply_minor, State::Open));
+        }
         if books.holds.contains_key(&w.hold_key()) {
             drop(books);
             return self.end(w, State::Released(ReleaseCause::Failed));
@@ -226,7 +248,10 @@ impl Ledger for FakeLedger {
         let books = self.books();
         let locked = books.locked.contains(&user_id);
         let found = books.available.get(&user_id);
-        let found = found.map(|available| Balance { available_minor: *available, locked });
+        let found = match books.told.get(&user_id) {
+            Some(told) => Some(Balance { available_minor: *told, locked: false }),
+            None => found.map(|available| Balance { available_minor: *available, locked }),
+        };
         async move { Ok(found) }.boxed()
     }
 

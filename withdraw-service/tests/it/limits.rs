@@ -108,6 +108,12 @@ async fn every_bad_input_is_refused_and_changes_nothing() -> anyhow::Result<()> 
                 "remark",
             ),
             (
+                "long variant",
+                RequestWithdrawalRequest { variant: long.clone(), ..wechat(100, "") },
+                Reason::InvalidArgument,
+                "variant",
+            ),
+            (
                 "NUL",
                 RequestWithdrawalRequest { remark: "\0".into(), ..wechat(100, "") },
                 Reason::InvalidArgument,
@@ -123,6 +129,9 @@ async fn every_bad_input_is_refused_and_changes_nothing() -> anyhow::Result<()> 
         ensure!(service.ledger.counts() == (0, 0));
         let quiet = service.get(1).await;
         ensure!(quiet.is_err(), "nothing was written");
+        // The longest variant, of any characters.
+        let variant = "\0".repeat(127) + &"余".repeat(128);
+        service.ask(RequestWithdrawalRequest { variant, ..wechat(100, "") }).await?;
         service.finish().await?;
     }
     Ok(())

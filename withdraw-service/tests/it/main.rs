@@ -1,8 +1,10 @@
 //! The service as a whole, over gRPC, on every engine of this machine, with a ledger that can fail.
 
 mod crash;
+mod declined;
 mod harness;
 mod keys;
+mod lanes;
 mod ledger;
 mod limits;
 mod outcomes;

@@ -32,6 +32,7 @@ async fn a_manual_withdrawal_is_approved_paid_by_hand_and_settled() -> anyhow::R
         let w = service.client.clone().mark_paid(by(BOB, message)).await?.into_inner();
         ensure!(w.status() == Status::Paid && (w.cash_status, w.pay_status) == (5, 2));
         ensure!(w.third_trade_no == "B1" && w.paid_at_us > 0);
+        ensure!(w.pay_requested_at_us == 0, "nobody was asked to pay it");
         ensure!(service.ledger.state(&w.hold_key) == Some(State::Settled));
         let events = service.events(w.id).await?;
         ensure!(events == ["request", "hold_placed", "approve", "mark_paid", "settled"]);
@@ -152,6 +153,74 @@ async fn silence_becomes_a_case_and_a_person_decides_it() -> anyhow::Result<()> 
             }
             service.until(w.id, status).await?;
         }
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+/// Nothing is asked of the provider while a person has to decide, however long that takes.
+async fn is_left_alone(service: &Service, id: i64) -> anyhow::Result<()> {
+    let calls = service.calls(id).await?.len();
+    for _ in 0..20 {
+        service.clock.advance(Duration::from_secs(600));
+        ensure!(service.get(id).await?.status() == Status::Unresolved);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ensure!(service.calls(id).await?.len() == calls);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_wavers_becomes_a_case_and_is_asked_less_and_less() -> anyhow::Result<()> {
+    for database in databases("wavers").await? {
+        let mut settings = config(&database)?;
+        settings.timing.unknown_limit = Duration::from_secs(20);
+        settings.timing.backoff_max = Duration::from_secs(60);
+        let service = Service::with(settings).await?;
+        service.ledger.person(ALICE, 1_000_000, "wavers");
+        let w = service.request(1000).await?;
+        service.approve(w.id, BOB).await?;
+        service.until(w.id, Status::Unresolved).await?;
+        let calls = service.calls(w.id).await?;
+        ensure!(calls.starts_with(&["send pending".into(), "query unknown".into()]), "{calls:?}");
+        ensure!(calls.contains(&"query pending".to_owned()), "{calls:?}");
+        ensure!(calls.len() <= 10, "pauses grow whatever is answered: {calls:?}");
+        is_left_alone(&service, w.id).await?;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_payout_that_is_pending_too_long_becomes_a_case() -> anyhow::Result<()> {
+    for database in databases("pending").await? {
+        let mut settings = config(&database)?;
+        settings.timing.pending_limit = Duration::from_secs(30);
+        let service = Service::with(settings).await?;
+        service.ledger.person(ALICE, 1_000_000, "delay-80000s");
+        let mut client = service.client.clone();
+        let w = service.request(1000).await?;
+        service.approve(w.id, BOB).await?;
+        let w = service.until(w.id, Status::Unresolved).await?;
+        ensure!((w.cash_status, w.pay_status) == (4, 4));
+        ensure!(service.ledger.state(&w.hold_key) == Some(State::Open));
+        let events = service.events(w.id).await?;
+        ensure!(events[3..] == ["attempt_written", "give_up"], "{events:?}");
+        is_left_alone(&service, w.id).await?;
+        let open = ListCasesRequest { open_only: true, ..Default::default() };
+        let case = client.list_cases(open).await?.into_inner().cases.pop().context("a case")?;
+        ensure!(case.evidence.contains("no final answer for 3"), "{}", case.evidence);
+        let ask_again = ResolveCaseRequest {
+            id: case.id,
+            resolution: Resolution::AskAgain.into(),
+            reason: "they say it is on its way".to_owned(),
+            ..Default::default()
+        };
+        client.resolve_case(by(CAROL, ask_again)).await?;
+        // The limit begins anew, and a final answer is one however late it comes.
+        service.until(w.id, Status::Paying).await?;
+        service.clock.advance(Duration::from_secs(80_000));
+        service.until(w.id, Status::Paid).await?;
         service.finish().await?;
     }
     Ok(())

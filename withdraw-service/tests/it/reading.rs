@@ -7,8 +7,8 @@ use cashout_common::random::Random;
 use cashout_common::world::World;
 use cashout_proto::Reason;
 use cashout_proto::withdraw::v1::{
-    GetHistoryRequest, GetWithdrawalRequest, ListWithdrawalsRequest, Sort, Status,
-    StreamStatusChangesRequest,
+    GetHistoryRequest, GetWithdrawalRequest, ListWithdrawalsRequest, RequestWithdrawalRequest,
+    Sort, Status, StreamStatusChangesRequest,
 };
 use cashout_testing::databases;
 use tonic_health::pb::HealthCheckRequest;
@@ -122,6 +122,34 @@ async fn a_person_sees_only_what_is_theirs_and_frozen() -> anyhow::Result<()> {
             if !there {
                 ensure!(reason(got.map_err(failure))? == Reason::WithdrawalNotFound);
             }
+        }
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_applicant_without_a_profile_is_left_out_of_the_answer() -> anyhow::Result<()> {
+    for database in databases("nameless").await? {
+        let service = Service::fresh(&database).await?;
+        service.ledger.nameless(99, 1000);
+        let asked = |user_id, key: &str| RequestWithdrawalRequest {
+            user_id,
+            key: key.to_owned(),
+            ..manual(100)
+        };
+        let mut client = service.client.clone();
+        let answer = client.request_withdrawal(asked(ALICE, "")).await?.into_inner();
+        let applicant = answer.applicant.context("ALICE has a profile")?;
+        ensure!(applicant.username == "user7" && applicant.wechat.is_some());
+        let answer = client.request_withdrawal(asked(99, "")).await?.into_inner();
+        ensure!(answer.applicant.is_none(), "{:?}", answer.applicant);
+        // Also when somebody else finishes the request, and when the answer is told again.
+        service.ledger.lose_replies(1);
+        ensure!(reason(service.ask(asked(99, "k")).await)? == Reason::Unavailable);
+        for _ in 0..2 {
+            let answer = client.request_withdrawal(asked(99, "k")).await?.into_inner();
+            ensure!(answer.applicant.is_none() && answer.withdrawal.is_some());
         }
         service.finish().await?;
     }

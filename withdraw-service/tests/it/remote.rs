@@ -23,6 +23,8 @@ use crate::harness::{ALICE, Service, config, manual};
 struct Scripted {
     asked: Mutex<Vec<String>>,
     refuse: Mutex<Option<Status>>,
+    /// The hold there is, for whoever asks.
+    hold: Mutex<Option<Result<Hold, Status>>>,
 }
 
 impl Scripted {
@@ -34,6 +36,12 @@ impl Scripted {
         let entry =
             Entry { available_after_minor: 30, frozen_after_minor: 70, ..Default::default() };
         Ok(Response::new(HoldResponse { entries: vec![entry], ..Default::default() }))
+    }
+
+    fn hold(&self) -> Result<Response<Hold>, Status> {
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let missing = || Err(Failure::new(Reason::HoldNotFound, "no such hold").into());
+        hold.unwrap_or_else(missing).map(Response::new)
     }
 
     fn last(&self) -> String {
@@ -110,6 +118,41 @@ impl AccountService for Server {
         Box::pin(async move { self.0.note(asked) })
     }
 
+    fn abandon_hold<'s, 'f>(
+        &'s self,
+        request: Request<AbandonHoldRequest>,
+    ) -> Answer<'f, HoldResponse>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let asked = format!("abandon {}", request.into_inner().hold_key);
+        Box::pin(async move { self.0.note(asked) })
+    }
+
+    fn get_hold<'s, 'f>(&'s self, request: Request<GetHoldRequest>) -> Answer<'f, Hold>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let known = request.into_inner().hold_key == "cash:202003030000000001";
+        let unknown = || Err(Status::invalid_argument("another key"));
+        Box::pin(async move { if known { self.0.hold() } else { unknown() } })
+    }
+
+    fn get_account<'s, 'f>(
+        &'s self,
+        _: Request<GetAccountRequest>,
+    ) -> Answer<'f, GetAccountResponse>
+    where
+        's: 'f,
+        Self: 'f,
+    {
+        let account = Account { available_minor: 40, frozen_minor: 60, ..Default::default() };
+        let answer = GetAccountResponse { account: Some(account), ..Default::default() };
+        Box::pin(async move { Ok(Response::new(answer)) })
+    }
+
     fn get_holder<'s, 'f>(&'s self, request: Request<GetHolderRequest>) -> Answer<'f, Holder>
     where
         's: 'f,
@@ -132,14 +175,11 @@ impl AccountService for Server {
 
     never_called! {
         open_account(OpenAccountRequest) -> OpenAccountResponse;
-        get_account(GetAccountRequest) -> GetAccountResponse;
         batch_get_accounts(BatchGetAccountsRequest) -> BatchGetAccountsResponse;
         get_balance_at(GetBalanceAtRequest) -> GetBalanceAtResponse;
         post_transfer(PostTransferRequest) -> PostTransferResponse;
         post_transfers(PostTransfersRequest) -> PostTransfersResponse;
         adjust_account(AdjustAccountRequest) -> AdjustAccountResponse;
-        abandon_hold(AbandonHoldRequest) -> HoldResponse;
-        get_hold(GetHoldRequest) -> Hold;
         list_holds(ListHoldsRequest) -> ListHoldsResponse;
         set_lock(SetLockRequest) -> Account;
         set_overdraft_limit(SetOverdraftLimitRequest) -> Account;
@@ -239,5 +279,61 @@ async fn only_a_refusal_with_a_reason_of_ours_is_definite() -> anyhow::Result<()
         let placed = ledger.place(&w).await;
         ensure!(matches!(placed, LedgerAnswer::Refused(_)) == definite, "{case}: {placed:?}");
     }
+    Ok(())
+}
+
+/// What each command comes to when its key conflicts: placed, settled, released, abandoned.
+async fn despite_conflict(
+    w: &Withdrawal,
+    ledger: &RemoteLedger,
+) -> [Result<(), Option<Reason>>; 4] {
+    fn told<T>(answer: LedgerAnswer<T>) -> Result<(), Option<Reason>> {
+        match answer {
+            LedgerAnswer::Done(_) => Ok(()),
+            LedgerAnswer::Refused(_) => Err(None),
+            LedgerAnswer::Unknown(failure) => Err(Some(failure.reason)),
+        }
+    }
+    [
+        told(ledger.place(w).await),
+        told(ledger.settle(w).await),
+        told(ledger.release(w, ReleaseCause::Failed).await),
+        told(ledger.abandon(w).await),
+    ]
+}
+
+#[tokio::test]
+async fn after_a_conflict_of_keys_the_hold_itself_says_what_was_done() -> anyhow::Result<()> {
+    let (w, ledger, script) = scene().await?;
+    let conflict = Failure::new(Reason::IdempotencyConflict, "used before");
+    *script.refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(conflict.into());
+    let hold = |state: HoldState, amount_minor, settled_minor| Hold {
+        user_id: ALICE,
+        amount_minor,
+        settled_minor,
+        state: state.into(),
+        ..Default::default()
+    };
+    let (open, settled, released) = (HoldState::Open, HoldState::Settled, HoldState::Released);
+    let unclear = Err(Some(Reason::IdempotencyConflict));
+    let foreign = Err(Some(Reason::Internal));
+    let away = Status::unavailable("away");
+    for (case, found, answers) in [
+        ("open", Some(Ok(hold(open, 700, 0))), [Ok(()), unclear, unclear, unclear]),
+        ("settled", Some(Ok(hold(settled, 700, 700))), [unclear, Ok(()), unclear, unclear]),
+        ("settled in part", Some(Ok(hold(settled, 700, 699))), [unclear; 4]),
+        ("released", Some(Ok(hold(released, 700, 0))), [unclear, unclear, Ok(()), Ok(())]),
+        ("another amount", Some(Ok(hold(open, 701, 0))), [foreign; 4]),
+        ("nobody's", Some(Ok(Hold { user_id: 0, ..hold(released, 700, 0) })), [foreign; 4]),
+        ("none", None, [unclear; 4]),
+        ("no answer", Some(Err(away)), [Err(Some(Reason::Unavailable)); 4]),
+    ] {
+        *script.hold.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        let told = despite_conflict(&w, &ledger).await;
+        ensure!(told == answers, "{case}: {told:?}");
+    }
+    *script.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ok(hold(open, 700, 0)));
+    let LedgerAnswer::Done(after) = ledger.place(&w).await else { anyhow::bail!("not placed") };
+    ensure!((after.available_minor, after.frozen_minor) == (40, 60), "as it is now");
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use cashout_common::db::{Database, Engine};
 use cashout_common::on_engine;
-use cashout_proto::withdraw::v1::{MarkPaidRequest, Status};
+use cashout_proto::Reason;
+use cashout_proto::withdraw::v1::{MarkPaidRequest, RefuseWithdrawalRequest, Status};
 use cashout_testing::databases;
 use withdraw_service::store::MIGRATIONS;
 
@@ -47,12 +48,9 @@ async fn another_instance_takes_over_when_a_lease_runs_out() -> anyhow::Result<(
         let first = Service::fresh(&database).await?;
         let w = first.request(1000).await?;
         first.ledger.hang.send_replace(true);
-        let refuse = cashout_proto::withdraw::v1::RefuseWithdrawalRequest {
-            id: w.id,
-            remark: String::new(),
-        };
         // The first instance hangs in the ledger; the caller is not kept waiting for ever.
-        let told = first.client.clone().refuse_withdrawal(by(BOB, refuse)).await?.into_inner();
+        let told = first.client.clone().refuse_withdrawal(by(BOB, refuse(w.id))).await?;
+        let told = told.into_inner();
         ensure!(told.status() == Status::Refusing);
         let ledger = std::sync::Arc::new(crate::ledger::FakeLedger::default());
         ledger.person(ALICE, 1_000_000, "alice");
@@ -69,6 +67,75 @@ async fn another_instance_takes_over_when_a_lease_runs_out() -> anyhow::Result<(
         second.stop().await;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_no_lease_and_no_pause_longer() -> anyhow::Result<()> {
+    for database in databases("set_back").await? {
+        let service = Service::fresh(&database).await?;
+        let w = service.request(1000).await?;
+        service.ledger.set_down(true);
+        service.client.clone().refuse_withdrawal(by(BOB, refuse(w.id))).await?;
+        let (ledger, clock, config) =
+            (service.ledger.clone(), service.clock.clone(), service.config.clone());
+        service.stop().await;
+        ledger.set_down(false);
+        // Who had it died just before the clock was set back by an hour.
+        let lease = "UPDATE withdrawal SET lease_owner = 'dead', \
+            lease_until_us = next_run_at_us + 30000000";
+        execute(&database.url, lease).await?;
+        clock.set(crate::harness::NOON_US - 3_600_000_000);
+        let service = Service::on(config, ledger, clock).await?;
+        service.until(w.id, Status::Refused).await?;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_ledger_that_hangs_is_left_alone_long_before_the_lease_runs_out() -> anyhow::Result<()> {
+    for database in databases("hanging").await? {
+        let mut settings = crate::harness::config(&database)?;
+        settings.timing.ledger_timeout = Duration::from_millis(50);
+        let service = Service::with(settings).await?;
+        let w = service.request(1000).await?;
+        service.ledger.hang.send_replace(true);
+        let told = service.client.clone().refuse_withdrawal(by(BOB, refuse(w.id))).await?;
+        ensure!(told.into_inner().status() == Status::Refusing);
+        let unheld = service.ask(crate::harness::wechat(1000, "")).await;
+        ensure!(crate::harness::reason(unheld)? == Reason::Unavailable);
+        // The clock stands still, so no lease runs out: both are given back all the same.
+        let opened = Database::open(&database.url, MIGRATIONS).await?;
+        let mut free = 0_i64;
+        for _ in 0..400 {
+            const FREE: &str =
+                "SELECT count(*) FROM withdrawal WHERE tries > 0 AND lease_owner = ''";
+            free = on_engine!(opened.readers(), p => sqlx::query_scalar(FREE).fetch_one(p).await?);
+            if free == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        ensure!(free == 2, "{free} leases of 2 were given back");
+        opened.close().await;
+        service.ledger.hang.send_replace(false);
+        service.until(w.id, Status::Refused).await?;
+        service.until(w.id + 1, Status::InReview).await?;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+async fn execute(url: &str, sql: &'static str) -> anyhow::Result<()> {
+    match Database::open(url, MIGRATIONS).await?.connect().await? {
+        Engine::Sqlite(mut c) => sqlx::raw_sql(sql).execute(&mut c).await.map(drop)?,
+        Engine::Postgres(mut c) => sqlx::raw_sql(sql).execute(&mut c).await.map(drop)?,
+    }
+    Ok(())
+}
+
+fn refuse(id: i64) -> RefuseWithdrawalRequest {
+    RefuseWithdrawalRequest { id, remark: String::new() }
 }
 
 /// Places the hold of a withdrawal in the second ledger too.
