@@ -1,40 +1,30 @@
-//! Serving connections: the accept loop with its limits, draining, and the boundary every gRPC call
-//! passes.
+//! Serving connections: the accept loop with its limits, and draining. What every gRPC call passes is
+//! in `boundary`.
 //!
-//! The boundary runs each handler in a task of its own: tonic drops a handler when its caller goes
-//! away or its deadline passes, and a database call dropped half-way poisons its connection.
 //! Must not know: any method of any service.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cashout_proto::{Failure, Reason};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
-use tonic::body::Body;
-use tonic::service::{Routes, RoutesBuilder};
 use tower::Service;
-use tracing::Instrument;
+
+pub use crate::boundary::grpc;
 
 /// How long a stop waits for calls in flight.
 pub const DRAIN: Duration = Duration::from_secs(10);
-
-/// How long a handler may go on when nobody waits for it any more.
-const HANDLER_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a listener accepts.
 #[derive(Debug, Clone, Copy)]
@@ -216,169 +206,4 @@ fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(Some(1024))
         .max_header_list_size(16 * 1024);
     builder
-}
-
-/// Serves gRPC with health (one status per service, following `ready`) and reflection (v1 and v1alpha).
-/// `name` is the service's full name, `descriptors` its descriptor set.
-///
-/// # Errors
-/// When the descriptors are broken.
-pub async fn grpc(
-    listener: TcpListener,
-    name: &'static str,
-    descriptors: &'static [u8],
-    mut routes: RoutesBuilder,
-    mut ready: watch::Receiver<bool>,
-    limits: Limits,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    use tonic_health::ServingStatus;
-    let (reporter, health) = tonic_health::server::health_reporter();
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(descriptors)
-    };
-    routes.add_service(health);
-    routes.add_service(reflection().build_v1()?);
-    routes.add_service(reflection().build_v1alpha()?);
-    let status = |serving| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    // Known before the first connection is accepted.
-    let serving = *ready.borrow_and_update();
-    reporter.set_service_status(name, status(serving)).await;
-    let stopping = stop.clone();
-    let follow = async move {
-        while !stopping.is_cancelled() {
-            tokio::select! {
-                changed = ready.changed() => if changed.is_err() { stopping.cancelled().await },
-                () = stopping.cancelled() => {}
-            }
-            let serving = *ready.borrow_and_update() && !stopping.is_cancelled();
-            reporter.set_service_status(name, status(serving)).await;
-        }
-    };
-    let follow = tokio::spawn(follow);
-    accept(listener, Boundary::new(routes.routes(), limits.requests), limits, stop).await;
-    follow.abort();
-    Ok(())
-}
-
-/// What every gRPC call passes: a limit, a task of its own, a deadline, one line in the log.
-#[derive(Clone)]
-struct Boundary {
-    inner: Routes,
-    slots: Arc<Semaphore>,
-}
-
-impl Boundary {
-    fn new(inner: Routes, requests: usize) -> Self {
-        Self { inner, slots: Arc::new(Semaphore::new(requests)) }
-    }
-}
-
-impl Service<Request<Incoming>> for Boundary {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let started = Instant::now();
-        let method = request.uri().path().to_owned();
-        let request_id = header(request.headers(), crate::actor::REQUEST_ID);
-        let span = tracing::info_span!("rpc", method, request_id);
-        let deadline = timeout_of(request.headers());
-        let slot = self.slots.clone().try_acquire_owned();
-        let mut inner = self.inner.clone();
-        let answer = async move {
-            let Ok(slot) = slot else {
-                return refusal(Reason::Overloaded, "too many calls are in flight");
-            };
-            let handler = async move {
-                let answer = inner.call(request).await;
-                drop(slot);
-                answer
-            };
-            // Longer than anything we do, so only what will never end is cut off.
-            let handler = async move {
-                let ended = tokio::time::timeout(HANDLER_LIMIT, handler).await;
-                ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
-            };
-            let detached = tokio::spawn(handler.in_current_span());
-            let done = match deadline {
-                Some(limit) => tokio::time::timeout(limit, detached).await,
-                None => Ok(detached.await),
-            };
-            match done {
-                Ok(Ok(Ok(response))) => response,
-                Ok(Ok(Err(never))) => match never {},
-                Ok(Err(_panic)) => refusal(Reason::Internal, "internal error"),
-                Err(_elapsed) => refusal(Reason::DeadlineExceeded, "the deadline passed"),
-            }
-        };
-        Box::pin(
-            async move {
-                let response = answer.await;
-                let code = header(response.headers(), "grpc-status");
-                let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(code = code.as_deref().unwrap_or("0"), ms, "rpc answered");
-                Ok(response)
-            }
-            .instrument(span),
-        )
-    }
-}
-
-fn refusal(reason: Reason, message: &str) -> Response<Body> {
-    Status::from(Failure::new(reason, message)).into_http()
-}
-
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
-}
-
-/// The caller's `grpc-timeout`: up to eight digits and a unit.
-fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let amount: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(amount.saturating_mul(3600)),
-        "M" => Duration::from_secs(amount.saturating_mul(60)),
-        "S" => Duration::from_secs(amount),
-        "m" => Duration::from_millis(amount),
-        "u" => Duration::from_micros(amount),
-        "n" => Duration::from_nanos(amount),
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn deadlines_are_read_as_grpc_writes_them() {
-        for (text, limit) in [
-            ("200m", Some(Duration::from_millis(200))),
-            ("1H", Some(Duration::from_secs(3600))),
-            ("99999999n", Some(Duration::from_nanos(99_999_999))),
-            ("999999999n", None),
-            ("m", None),
-            ("", None),
-            ("1", None),
-            ("-1m", None),
-        ] {
-            let mut headers = HeaderMap::new();
-            if let Ok(value) = text.parse() {
-                headers.insert("grpc-timeout", value);
-            }
-            assert_eq!(timeout_of(&headers), limit, "{text}");
-        }
-    }
 }

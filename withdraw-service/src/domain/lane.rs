@@ -4,7 +4,6 @@
 //! Must not know: how many places there are, who works.
 
 use super::method::Method;
-use super::status::Effect;
 
 /// Effects that wait for the same other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,12 +22,6 @@ impl Lane {
         Self::Payout(Method::Wechat),
         Self::Payout(Method::Alipay),
     ];
-
-    /// The lane of an effect of a withdrawal by that method.
-    #[must_use]
-    pub const fn of(effect: Effect, method: Method) -> Self {
-        if effect.asks_provider() { Self::Payout(method) } else { Self::Ledger }
-    }
 
     /// A number for statements: the method's, or -1.
     #[must_use]
@@ -51,14 +44,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_effect_of_every_method_has_a_lane_that_is_found_again() {
+    fn every_method_has_a_lane_and_every_lane_is_found_by_its_number() {
         for method in Method::ALL {
-            for effect in Effect::ALL {
-                let lane = Lane::of(*effect, method);
-                assert_eq!(Lane::from_number(lane.number()), Some(lane));
-                let pays = matches!(effect, Effect::Pay | Effect::Send | Effect::Query);
-                assert_eq!(lane, if pays { Lane::Payout(method) } else { Lane::Ledger });
-            }
+            assert!(Lane::ALL.contains(&Lane::Payout(method)));
+        }
+        for lane in Lane::ALL {
+            assert_eq!(Lane::from_number(lane.number()), Some(lane));
         }
         assert_eq!(Lane::from_number(99), None);
     }

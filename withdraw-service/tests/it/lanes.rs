@@ -55,6 +55,23 @@ async fn hang(service: &Service) -> anyhow::Result<Vec<i64>> {
     }
 }
 
+/// Whatever else is due comes to its end while the payouts by WeChat hang.
+async fn beside_the_hanging(service: &Service) -> anyhow::Result<()> {
+    let hanging = hang(service).await?;
+
+    let alipay = |user_id| RequestWithdrawalRequest { user_id, method: 2, ..wechat(100, "") };
+    for (user_id, outcome) in [(21, Status::Paid), (22, Status::Failed)] {
+        let (w, _) = service.ask(alipay(user_id)).await?;
+        service.approve(w.id, BOB).await?;
+        service.until(w.id, outcome).await?;
+    }
+    service.ledger.lose_calls(1);
+    ensure!(reason(service.ask(alipay(21)).await)? == Reason::Unavailable);
+    service.until(i64::try_from(HANGING)? + 3, Status::InReview).await?;
+    ensure!(unanswered(service, &hanging).await? == hanging, "they hang all the while");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_does_not_answer_keeps_nobody_else_waiting() -> anyhow::Result<()> {
     for database in databases("lanes").await? {
@@ -68,20 +85,10 @@ async fn a_provider_that_does_not_answer_keeps_nobody_else_waiting() -> anyhow::
         }
         let clock = Clock::set_at(NOON_US);
         let (runtime, service) = live(&settings, &ledger, &clock).await?;
-        let hanging = hang(&service).await?;
-
-        let alipay = |user_id| RequestWithdrawalRequest { user_id, method: 2, ..wechat(100, "") };
-        for (user_id, outcome) in [(21, Status::Paid), (22, Status::Failed)] {
-            let (w, _) = service.ask(alipay(user_id)).await?;
-            service.approve(w.id, BOB).await?;
-            service.until(w.id, outcome).await?;
-        }
-        ledger.lose_calls(1);
-        ensure!(reason(service.ask(alipay(21)).await)? == Reason::Unavailable);
-        service.until(i64::try_from(HANGING)? + 3, Status::InReview).await?;
-        ensure!(unanswered(&service, &hanging).await? == hanging, "they hang all the while");
+        let outcome = beside_the_hanging(&service).await;
         // There is no waiting for those that hang.
         runtime.shutdown_background();
+        outcome?;
         let report = verify(&database.url).await?;
         ensure!(report.clean(), "{report}");
     }
