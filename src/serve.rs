@@ -133,8 +133,7 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<System> {
 
 /// The command: serves until SIGTERM.
 pub fn command(mut values: Values) -> ExitCode {
-    let json = values.text("CASHOUT_LOG_FORMAT") == "json";
-    cashout_common::telemetry::init(&values.text("CASHOUT_LOG"), json);
+    cashout_common::telemetry::start(&mut values);
     let listeners = ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN"]
         .map(|name| (name, values.text(name)));
     let data = values.text("CASHOUT_DATA_DIR");

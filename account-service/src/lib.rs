@@ -91,8 +91,9 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
         }
         // No call is left: the poster ends when everything it was given is committed.
         let _ = releasing.await;
-        let _ = posting.await;
+        // Readers go first: the last connection of an SQLite file folds its log in, and only a writer can.
         store.database().close().await;
+        let _ = posting.await;
     });
     tracing::info!(%address, "account service listens");
     Ok(Running::new(address, stop, task))

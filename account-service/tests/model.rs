@@ -91,8 +91,11 @@ fn sequences(seed: u64) -> impl Iterator<Item = Vec<Op>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_engines_agree_with_the_naive_model() -> anyhow::Result<()> {
-    let seed = cashout_common::random::Random::from_os().below(u64::MAX);
-    println!("seed {seed}");
+    let seed = match std::env::var("CASHOUT_TEST_SEED") {
+        Ok(given) => given.parse()?,
+        Err(_) => cashout_common::random::Random::from_os().below(u64::MAX),
+    };
+    println!("CASHOUT_TEST_SEED={seed}");
     for database in support::databases("model").await? {
         let store = Store::open(&database.url).await?;
         let (poster, posting) = Poster::start(store.clone(), Clock::set_at(support::NOON_US));

@@ -90,7 +90,13 @@ impl Database {
     /// When the address is none of the two or nothing is there.
     pub async fn open_read_only(url: &str) -> anyhow::Result<Self> {
         let database = Self::connect_to(url, true).await?;
-        on_engine!(database.readers(), pool => { pool.acquire().await.context("cannot open the database")?; });
+        match database.readers() {
+            Engine::Sqlite(pool) => drop(pool.acquire().await.context("cannot open the database")?),
+            // A connection of its own says why it cannot be made; a pool only says that it waited.
+            Engine::Postgres(_) => {
+                close(bounded(database.connect()).await.context("cannot open the database")?).await;
+            }
+        }
         Ok(database)
     }
 
@@ -100,9 +106,10 @@ impl Database {
             let options = sqlite_options(url)?.create_if_missing(!read_only);
             if !read_only {
                 if let Some(dir) = options.get_filename().parent() {
-                    tokio::fs::create_dir_all(dir)
-                        .await
-                        .with_context(|| format!("cannot create {}", dir.display()))?;
+                    // Its files hold personal data: only their owner may look in.
+                    let mut private = tokio::fs::DirBuilder::new();
+                    let made = private.recursive(true).mode(0o700).create(dir).await;
+                    made.with_context(|| format!("cannot create {}", dir.display()))?;
                 }
                 // Readers open the file read-only, so it has to exist first.
                 options.connect().await.context("cannot open the database file")?.close().await?;
@@ -229,6 +236,14 @@ pub async fn begin_write(conn: &mut Conn, lock: &'static str) -> Result<(), sqlx
 /// When the database refuses it or does not answer.
 pub async fn command(conn: &mut Conn, sql: &'static str) -> Result<(), sqlx::Error> {
     on_engine!(conn, c => sqlx::raw_sql(sql).execute(&mut *c).await.map(drop))
+}
+
+/// Closes a writer's connection. On SQLite the last one folds the write-ahead log into the file.
+pub async fn close(conn: Conn) {
+    let closed = on_engine!(conn, c => bounded(c.close()).await);
+    if let Err(error) = closed {
+        tracing::debug!(%error, "a connection did not close");
+    }
 }
 
 /// Waits for a step of a writer, but not for ever: a server that is gone without a word would keep the

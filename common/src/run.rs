@@ -24,10 +24,9 @@ where
     let flags =
         with_flags(Command::new(name).about(about).version(env!("CARGO_PKG_VERSION")), &table);
     let mut values = Values::collect(&table, &flags.get_matches());
-    crate::telemetry::init(
-        &values.text("CASHOUT_LOG"),
-        values.text("CASHOUT_LOG_FORMAT") == "json",
-    );
+    crate::telemetry::start(&mut values);
+    // Not every service needs it, but none starts with one that is wrong.
+    let _ = values.read("CASHOUT_TIME_ZONE", crate::local::Zone::named);
     let config = read(&mut values);
     let config = match values.finish(config) {
         Ok(config) => config,

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{
-    Conn, Database, PATIENCE, begin_write, bounded, command, connection_lost, transient,
+    Conn, Database, PATIENCE, begin_write, bounded, close, command, connection_lost, transient,
 };
 
 /// Most jobs that share a commit.
@@ -149,6 +149,9 @@ async fn work(database: Database, lock: &'static str, mut waiting: mpsc::Receive
             conn = None;
         }
         drop(turn);
+    }
+    if let Some(conn) = conn {
+        close(conn).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The public JSON gateway: it authenticates, translates documented JSON to gRPC and back, and answers.
 //!
-//! Implements contract/http.md. Must not know: SQL, any rule about money (limits, fees and balances
+//! Implements docs/http.md. Must not know: SQL, any rule about money (limits, fees and balances
 //! live in the services), how a service carries anything out.
 
 mod capital;

@@ -1,5 +1,5 @@
 //! The one table of failures: every reason, its gRPC code, its HTTP status and what each documented
-//! family of JSON endpoints calls it (contract/http.md sections 1 to 3).
+//! family of JSON endpoints calls it (docs/http.md sections 1 to 3).
 //!
 //! Exhaustive by construction: a new reason does not compile until it has a row.
 

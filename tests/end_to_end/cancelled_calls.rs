@@ -1,5 +1,5 @@
 //! Callers that go away in the middle: nothing answered is lost, nothing is done twice, and no
-//! connection is left inside a transaction (guarantees.md, "Facts to build on").
+//! connection is left inside a transaction (docs/decisions/0008).
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! The documented bodies against real answers: the same members in the same order with the same JSON
-//! types, and values that the test's set-up explains (contract/http.md, `golden/`).
+//! types, and values that the test's set-up explains (docs/http.md, `golden/`).
 
 use anyhow::Context;
 use cashout_common::clock::Clock;

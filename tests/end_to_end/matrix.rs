@@ -75,7 +75,8 @@ fn seen(path: &str, answer: &Answer) -> anyhow::Result<Seen> {
             Some(0) => Yes,
             Some(403 | 99) => Login,
             Some(401) => Denied,
-            _ => Absent,
+            Some(404 | -1) => Absent,
+            _ => anyhow::bail!("{path}: no answer of the table: {}", answer.body),
         });
     }
     Ok(match answer.status {
@@ -83,7 +84,8 @@ fn seen(path: &str, answer: &Answer) -> anyhow::Result<Seen> {
         401 => Login,
         403 => Denied,
         404 => Absent,
-        _ => Refused,
+        422 => Refused,
+        _ => anyhow::bail!("{path}: no answer of the table: {} {}", answer.status, answer.body),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The withdraw service: the cash-out from request to outcome (design section 4).
+//! The withdraw service: the cash-out from request to outcome.
 //!
 //! One row, one status, its history, payout attempts, providers. It never writes a balance: it asks the
 //! account service. Must not know: JSON, the account service's database.

@@ -1,7 +1,7 @@
 //! The one function that carries a command out on a book. Pure: the same book, command and time give
 //! the same result on every engine.
 //!
-//! Rules (design §3): every transfer debits one account and credits one, so the sum over all accounts
+//! Rules: every transfer debits one account and credits one, so the sum over all accounts
 //! stays zero; a person's available never goes below minus the overdraft limit; a hold ends once;
 //! a key has one effect.
 

@@ -8,7 +8,7 @@
 //! that guard or a unique key says no, *careful*: under the write lock, with everything read again.
 
 use cashout_common::clock::Clock;
-use cashout_common::db::{Conn, begin_write, bounded, command, connection_lost, transient};
+use cashout_common::db::{Conn, begin_write, bounded, close, command, connection_lost, transient};
 use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, Reason};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -145,6 +145,9 @@ impl Worker {
                 // A caller that went away is not told; its command stands.
                 let _ = reply.send(result);
             }
+        }
+        if let Some(conn) = self.conn {
+            close(conn).await;
         }
     }
 

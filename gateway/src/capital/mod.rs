@@ -1,4 +1,4 @@
-//! Document 2, `/user/capital-account/*`: a person's own balance statement (contract/http.md section 2).
+//! Document 2, `/user/capital-account/*`: a person's own balance statement (docs/http.md section 2).
 //!
 //! Must not know: how entries come about; kinds and their names stand in the one table in common.
 

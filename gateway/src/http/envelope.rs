@@ -1,4 +1,4 @@
-//! How each documented family of endpoints says no (contract/http.md sections 1 to 3). What it calls a
+//! How each documented family of endpoints says no (docs/http.md sections 1 to 3). What it calls a
 //! reason comes from the one table of failures; here is only the shape.
 //!
 //! Must not know: why anything is refused.

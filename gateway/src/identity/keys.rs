@@ -57,7 +57,10 @@ impl Verifier {
     pub fn open(config: &KeyConfig, world: &World) -> anyhow::Result<Self> {
         let secret = match (&config.secret, &config.development) {
             (Some(secret), _) => Some(secret.clone()),
-            (None, Some(data)) => Some(development_key(data, &world.random)?.into_bytes()),
+            (None, Some(data)) => {
+                tracing::warn!("no key is configured: tokens of the development key are taken");
+                Some(development_key(data, &world.random)?.into_bytes())
+            }
             (None, None) => None,
         };
         let source = match (&config.jwks_file, &config.jwks_url) {

@@ -1,4 +1,4 @@
-//! Who asks: a person known by a signed token, with roles and permissions (contract/http.md section 0).
+//! Who asks: a person known by a signed token, with roles and permissions (docs/http.md section 0).
 //!
 //! Must not know: which endpoint needs which right, or anything about money.
 

@@ -1,4 +1,4 @@
-//! A strict reader (contract/http.md section 0): a member that stands twice is refused at any depth, a
+//! A strict reader (docs/http.md section 0): a member that stands twice is refused at any depth, a
 //! number keeps the text it was written with, and nesting has a limit.
 //!
 //! The text of a number matters because a binary float would change it: `1e-400` would become 0 and

@@ -1,4 +1,4 @@
-//! Document 1, `/sett/*`: the settlement of a teacher (contract/http.md section 1).
+//! Document 1, `/sett/*`: the settlement of a teacher (docs/http.md section 1).
 //!
 //! Must not know: how balances come about; it shows what the services answer.
 

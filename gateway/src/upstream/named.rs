@@ -1,4 +1,4 @@
-//! Broken rules of a service, under the names that document 3 has for its fields (contract/http.md
+//! Broken rules of a service, under the names that document 3 has for its fields (docs/http.md
 //! section 3). A name that is in no table stays inside: it would tell a client nothing.
 //!
 //! Must not know: rules; why a service refuses.

@@ -1,5 +1,5 @@
 //! Document 3, `/api/wallet/*`: cash-outs, their review, the wallet and its log, as JSON:API
-//! (contract/http.md section 3).
+//! (docs/http.md section 3).
 //!
 //! Must not know: limits, fees, balances, which status may follow which; the services decide.
 

@@ -1,4 +1,4 @@
-//! What a cash-out costs and how much a person may take (contract/http.md section 3, "Policy
+//! What a cash-out costs and how much a person may take (docs/http.md section 3, "Policy
 //! settings"). Exact decimals; never a binary float. Must not know: settings' names, accounts.
 
 use rust_decimal::prelude::ToPrimitive;

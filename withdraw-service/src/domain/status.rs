@@ -1,5 +1,5 @@
 //! The one status of a withdrawal, the one table of its transitions, and its two documented
-//! projections (design section 4; the table at the end of contract/http.md).
+//! projections (ARCHITECTURE.md, "How a cash-out moves"; the table at the end of docs/http.md).
 //!
 //! ```text
 //!            request                hold_placed             approve

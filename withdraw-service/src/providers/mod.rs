@@ -44,6 +44,11 @@ impl Providers {
     /// The providers of a service.
     #[must_use]
     pub fn new(wechat: Channel, alipay: Channel, store: Store, clock: Clock) -> Self {
+        for (method, channel) in [("wechat", wechat), ("alipay", alipay)] {
+            if channel == Channel::Sandbox {
+                tracing::warn!(method, "payouts are simulated: nobody receives money");
+            }
+        }
         Self { wechat, alipay, sandbox: Arc::new(sandbox::Sandbox::new(store, clock)) }
     }
 

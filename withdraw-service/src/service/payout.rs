@@ -1,4 +1,4 @@
-//! Paying through a provider (design section 4; guarantees G8 to G10). The attempt is committed before
+//! Paying through a provider (guarantees G8 to G10). The attempt is committed before
 //! the first byte leaves; every call is noted before it is made; unknown is an outcome.
 
 use std::sync::Arc;

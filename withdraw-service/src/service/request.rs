@@ -1,4 +1,4 @@
-//! Requesting a cash-out: checks in the documented order (contract/http.md section 3), one job that
+//! Requesting a cash-out: checks in the documented order (docs/http.md section 3), one job that
 //! counts and inserts without races, then the hold. A key that is known wins over every check.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! The one way a status changes: by the table, compare-and-swap, one history line and the effect that
-//! becomes due, all in one transaction (design section 4).
+//! becomes due, all in one transaction.
 
 use cashout_common::db::Conn;
 use cashout_common::writer::WriteError;
