@@ -136,6 +136,30 @@ fn migrations_of_both_engines_have_the_same_numbers_and_names() -> anyhow::Resul
     Ok(())
 }
 
+/// The contract is read by people who do not have the code.
+#[test]
+fn every_proto_field_says_what_it_means() -> anyhow::Result<()> {
+    let (mut fields, mut wrong) = (0, Vec::new());
+    for path in files("proto")? {
+        let text = std::fs::read_to_string(root().join(&path))?;
+        let mut before = "";
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            // `string key = 1;` and not the enum's `KEY = 1;` nor `syntax = "proto3";`.
+            if line.starts_with(' ') && words.len() >= 4 && words[words.len() - 2] == "=" {
+                fields += 1;
+                if !before.trim_start().starts_with("//") {
+                    wrong.push(format!("{path}: {}", line.trim()));
+                }
+            }
+            before = line;
+        }
+    }
+    assert!(fields > 300, "only {fields} fields were found");
+    anyhow::ensure!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    Ok(())
+}
+
 #[test]
 fn the_repository_speaks_of_the_project_alone() -> anyhow::Result<()> {
     // Spelled in two parts so that this file does not find itself.
