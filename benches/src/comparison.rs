@@ -1,0 +1,194 @@
+//! One scenario from start to end: fresh servers, rounds in turn, and the checks afterwards.
+//!
+//! Servers take turns within a round, and who begins changes from round to round, so that a slow minute
+//! of the machine falls on all of them.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::check::{Money, Verified, verify};
+use crate::engine::Engine;
+use crate::load::scenario::{Act, Scenario};
+use crate::load::{Client, FUNDS, connect, prepare};
+use crate::measure::{Round, round};
+use crate::process::reading::Memory;
+use crate::target::{Server, Target};
+
+/// How often and how long is measured.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Effort {
+    /// Rounds of each server.
+    pub rounds: u32,
+    /// Of one round, warm-up not included, milliseconds.
+    pub round_ms: u64,
+    /// Where chance begins.
+    pub seed: u64,
+}
+
+impl Effort {
+    /// Five rounds or more of a second or more, if there is time for them.
+    pub fn of(seconds: u32, seed: u64) -> Self {
+        let rounds = seconds.clamp(1, 5);
+        Self { rounds, round_ms: u64::from(seconds) * 1000 / u64::from(rounds), seed }
+    }
+}
+
+/// What one scenario showed.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    /// The scenario's name.
+    pub scenario: &'static str,
+    /// Callers of the real service at a time.
+    pub in_flight: usize,
+    /// Each server.
+    pub subjects: Vec<Subject>,
+}
+
+/// What one server showed.
+#[derive(Debug, Serialize)]
+pub struct Subject {
+    /// Which.
+    pub target: Target,
+    /// Memory before the first call.
+    pub at_rest: Memory,
+    /// In the order they ran.
+    pub rounds: Vec<Round>,
+    /// The money it holds; the echo has none.
+    pub money: Option<Money>,
+    /// The checks of the real service.
+    pub verified: Option<Verified>,
+}
+
+/// A server with its clients and its part of the scenario.
+struct Running {
+    server: Server,
+    clients: Vec<Client>,
+    part: (Act, usize),
+    rounds: Vec<Round>,
+}
+
+/// Runs one; `number` tells its databases from those of others.
+pub async fn compare(
+    scenario: &Scenario,
+    number: usize,
+    engine: &Engine,
+    effort: Effort,
+) -> anyhow::Result<Comparison> {
+    let mut running = Vec::new();
+    let echo = scenario.echo.then_some(Target::Echo);
+    for target in [Target::Ours, Target::Baseline].into_iter().chain(echo) {
+        let started = start(scenario, target, number, engine, effort.seed).await;
+        running.push(started.with_context(|| format!("{}: {}", scenario.name, target.name()))?);
+    }
+    let population = scenario.population();
+    let length = Duration::from_millis(effort.round_ms);
+    for turn in 0..u64::from(effort.rounds) {
+        let seed = effort.seed.wrapping_add(turn);
+        let mut order: Vec<&mut Running> = running.iter_mut().collect();
+        if turn % 2 == 1 {
+            order.reverse();
+        }
+        for one in order {
+            let measured =
+                round(&one.server, &one.clients, engine, one.part, &population, (seed, length))
+                    .await?;
+            one.rounds.push(measured);
+        }
+    }
+    let mut subjects = Vec::new();
+    for one in running {
+        subjects.push(end(scenario, one, engine).await?);
+    }
+    Ok(Comparison { scenario: scenario.name, in_flight: scenario.in_flight, subjects })
+}
+
+async fn start(
+    scenario: &Scenario,
+    target: Target,
+    number: usize,
+    engine: &Engine,
+    seed: u64,
+) -> anyhow::Result<Running> {
+    let part = if target == Target::Baseline {
+        scenario.baseline
+    } else {
+        (scenario.act, scenario.in_flight)
+    };
+    let server = Server::start(target, engine, number).await?;
+    let clients = connect(&server.process.address, part.1).await?;
+    if target != Target::Echo {
+        let funds = if scenario.needs_funds() { FUNDS } else { 0 };
+        prepare(&clients, scenario.population().people(), funds, seed).await?;
+    }
+    Ok(Running { server, clients, part, rounds: vec![] })
+}
+
+async fn end(scenario: &Scenario, one: Running, engine: &Engine) -> anyhow::Result<Subject> {
+    let Running { server, clients, part, rounds } = one;
+    let (target, at_rest) = (server.target, server.at_rest);
+    let money = if target == Target::Echo {
+        None
+    } else {
+        let sum = |of: fn(&Round) -> u64| rounds.iter().map(of).sum::<u64>();
+        let told = (sum(|r| r.answered), sum(|r| r.failed));
+        let people = scenario.population().people();
+        Some(Money::count(&clients, part.0, people, scenario.needs_funds(), told).await?)
+    };
+    drop(clients);
+    let left = server.end().await?;
+    let mut verified = None;
+    if let Some(left) = left {
+        if target == Target::Ours {
+            verified = Some(verify(&left.url).await.context("verifying the ledger")?);
+        }
+        engine.remove(&left.name).await?;
+    }
+    Ok(Subject { target, at_rest, rounds, money, verified })
+}
+
+impl Comparison {
+    /// What is wrong with it, in words; nothing when its figures may be believed.
+    pub fn faults(&self) -> Vec<String> {
+        self.subjects.iter().flat_map(|s| s.faults(self.scenario)).collect()
+    }
+
+    /// What that server showed.
+    pub fn of(&self, target: Target) -> Option<&Subject> {
+        self.subjects.iter().find(|s| s.target == target)
+    }
+}
+
+impl Subject {
+    fn faults(&self, scenario: &str) -> Vec<String> {
+        let who = format!("{scenario}, {}", self.target.name());
+        let failed: u64 = self.rounds.iter().map(|r| r.failed).sum();
+        let said = self.rounds.iter().find_map(|r| r.first_failure.as_deref());
+        let mut faults = Vec::new();
+        if failed > 0 {
+            faults.push(format!("{who}: {failed} calls failed, the first with {said:?}"));
+        }
+        if let Some(money) = self.money.filter(|money| !money.right()) {
+            faults.push(format!("{who}: the money is wrong: {money:?}"));
+        }
+        if let Some(verified) = self.verified.as_ref().filter(|v| v.violations > 0) {
+            faults.push(format!("{who}: promises are broken: {:?}", verified.examples));
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_five_rounds_when_there_is_time_for_them() {
+        for (seconds, rounds, round_ms) in [(1, 1, 1000), (3, 3, 1000), (5, 5, 1000), (12, 5, 2400)]
+        {
+            let effort = Effort::of(seconds, 7);
+            assert_eq!((effort.rounds, effort.round_ms), (rounds, round_ms));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The load generator: a closed loop of callers over a few channels, and what they saw.
+//!
+//! Every caller asks, waits for the answer, and asks again. Calls that end before the window opens are
+//! the warm-up; calls in flight when it closes are waited for, so that what was answered is known to
+//! the last movement. Must not know: whom it asks, or what it costs them.
+
+mod act;
+pub mod population;
+pub mod request;
+pub mod scenario;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use cashout_common::clock::Clock;
+use cashout_proto::account::v1::account_service_client::AccountServiceClient;
+use futures::{StreamExt, TryStreamExt, stream};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tonic::transport::{Channel, Endpoint};
+
+use act::Caller;
+use population::Population;
+use scenario::Act;
+
+/// Transfers of one batch.
+pub const BATCH: u64 = 1000;
+/// What every person gets where money is needed, minor units.
+pub const FUNDS: i64 = 1_000_000_000;
+/// One connection alone does not carry what the services can.
+const CHANNELS: usize = 4;
+/// Callers at a time while accounts are opened, funded and read.
+const SETUP: usize = 64;
+/// A caller that is refused so often gives up: the round is broken.
+const REFUSALS: u64 = 10;
+
+/// A client of one server.
+pub type Client = AccountServiceClient<Channel>;
+
+/// When a load warms up, is measured, and ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Calls answered from here on count.
+    pub opens: Instant,
+    /// Calls answered up to here count; no call begins later.
+    pub closes: Instant,
+}
+
+impl Window {
+    /// Begins now.
+    pub fn after(warm_up: Duration, measured: Duration) -> Self {
+        let opens = Instant::now() + warm_up;
+        Self { opens, closes: opens + measured }
+    }
+
+    fn holds(&self, at: Instant) -> bool {
+        self.opens <= at && at < self.closes
+    }
+}
+
+/// What callers saw.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Movements answered inside the window.
+    pub counted: u64,
+    /// Microseconds of each call answered inside the window.
+    pub latencies_us: Vec<u32>,
+    /// Movements answered at any time.
+    pub answered: u64,
+    /// Movements asked for that were not answered as they should be.
+    pub failed: u64,
+    /// What the first of them said.
+    pub first_failure: Option<String>,
+}
+
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.counted += other.counted;
+        self.latencies_us.extend(other.latencies_us);
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
+    }
+}
+
+/// Connections to one server.
+pub async fn connect(address: &str, in_flight: usize) -> anyhow::Result<Vec<Client>> {
+    let endpoint = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true);
+    let mut clients = Vec::new();
+    for _ in 0..CHANNELS.min(in_flight) {
+        let channel = endpoint.connect().await.with_context(|| format!("connecting {address}"))?;
+        clients.push(AccountServiceClient::new(channel));
+    }
+    Ok(clients)
+}
+
+/// Runs a load to its end.
+pub async fn run(
+    clients: &[Client],
+    (act, in_flight): (Act, usize),
+    population: &Population,
+    seed: u64,
+    window: Window,
+) -> anyhow::Result<Seen> {
+    let mut callers = Vec::with_capacity(in_flight);
+    for (number, client) in (0..in_flight as u64).zip(clients.iter().cycle()) {
+        // Callers differ from each other; the same caller does the same on every server.
+        let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let (client, population) = (client.clone(), population.clone());
+        let caller = Caller { client, act, population, rng, clock: Clock::system() };
+        callers.push(tokio::spawn(one(caller, window)));
+    }
+    let mut seen = Seen::default();
+    for caller in callers {
+        seen.add(caller.await?);
+    }
+    Ok(seen)
+}
+
+async fn one(mut caller: Caller, window: Window) -> Seen {
+    let mut seen = Seen::default();
+    let mut began = Instant::now();
+    while began < window.closes {
+        let result = caller.call().await;
+        let ended = Instant::now();
+        let counts = caller.act.counts();
+        match result {
+            Ok(()) => {
+                seen.answered += counts;
+                if window.holds(ended) {
+                    seen.counted += counts;
+                    let took_us = u32::try_from((ended - began).as_micros()).unwrap_or(u32::MAX);
+                    seen.latencies_us.push(took_us);
+                }
+            }
+            Err(failure) => {
+                seen.failed += counts;
+                seen.first_failure.get_or_insert(failure);
+                if seen.failed >= REFUSALS * counts {
+                    break;
+                }
+            }
+        }
+        began = ended;
+    }
+    seen
+}
+
+/// Opens everybody's account and gives them `funds`, if any.
+pub async fn prepare(clients: &[Client], people: i64, funds: i64, seed: u64) -> anyhow::Result<()> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let clock = Clock::system();
+    let work = (1..=people).zip(clients.iter().cycle()).map(|(user, client)| {
+        let (mut client, key) = (client.clone(), request::key(&clock, &mut rng));
+        async move {
+            client.open_account(request::open(user)).await?;
+            if funds > 0 {
+                client.post_transfer(request::credit(key, user, funds)).await?;
+            }
+            anyhow::Ok(())
+        }
+    });
+    stream::iter(work).buffer_unordered(SETUP).try_collect::<()>().await.context("opening accounts")
+}
+
+/// The sum of everybody's money, available and frozen.
+pub async fn money(clients: &[Client], people: i64) -> anyhow::Result<i64> {
+    let reads = (1..=people).zip(clients.iter().cycle()).map(|(user, client)| {
+        let mut client = client.clone();
+        async move {
+            let answer = client.get_account(request::account(user)).await?.into_inner();
+            let account = answer.account.context("no account in the answer")?;
+            anyhow::Ok(account.available_minor + account.frozen_minor)
+        }
+    });
+    let reads = stream::iter(reads).buffer_unordered(SETUP);
+    reads.try_fold(0, |sum, money| async move { Ok(sum + money) }).await.context("reading accounts")
+}

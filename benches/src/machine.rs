@@ -1,0 +1,54 @@
+//! What a run ran on, so that its figures can be placed. Nothing in here names a person or a path.
+
+use std::process::Command;
+
+use serde::Serialize;
+
+/// The machine and the version.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// Processors that this process may use.
+    pub processors: usize,
+    /// What they call themselves.
+    pub model: String,
+    /// Memory, MiB.
+    pub memory_mib: u64,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Of this workspace.
+    pub version: &'static str,
+    /// Of its source, if it is known; `+` when it was changed since.
+    pub revision: String,
+}
+
+impl Machine {
+    /// This one.
+    pub fn here() -> Self {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name));
+            let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
+            value.unwrap_or("unknown").to_owned()
+        };
+        let memory = field(&read("/proc/meminfo"), "MemTotal");
+        let memory_kib: u64 = memory.trim_end_matches(" kB").parse().unwrap_or_default();
+        Self {
+            processors: std::thread::available_parallelism().map_or(0, usize::from),
+            model: field(&read("/proc/cpuinfo"), "model name"),
+            memory_mib: memory_kib / 1024,
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            revision: revision().unwrap_or_else(|| "unknown".to_owned()),
+        }
+    }
+}
+
+fn revision() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short", "HEAD"])?;
+    let changed = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
+    Some(if changed { format!("{head}+") } else { head })
+}

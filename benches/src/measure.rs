@@ -1,0 +1,133 @@
+//! One round: a load on one server, and what it cost whom. Must not know: which round it is.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use tokio::time::sleep_until;
+
+use crate::engine::Engine;
+use crate::load::population::Population;
+use crate::load::scenario::Act;
+use crate::load::{Client, Seen, Window, run};
+use crate::process::reading::{Memory, cpu_us, machine_us, memory};
+use crate::target::{Server, Target};
+
+/// Not counted: caches fill, connections open, plans are made.
+pub const WARM_UP: Duration = Duration::from_millis(500);
+
+/// What one round showed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Round {
+    /// Who was measured.
+    pub target: Target,
+    /// How long, microseconds.
+    pub window_us: u64,
+    /// Movements answered in that time.
+    pub counted: u64,
+    /// Per second.
+    pub per_second: u64,
+    /// Half of the calls were answered in this time, microseconds.
+    pub p50_us: u64,
+    /// 99 of 100 calls were.
+    pub p99_us: u64,
+    /// All were.
+    pub max_us: u64,
+    /// CPU time of the server per movement, nanoseconds.
+    pub service_cpu_ns: u64,
+    /// CPU time of the database server per movement; 0 on SQLite, which is a part of the service.
+    pub database_cpu_ns: u64,
+    /// CPU time of the load generator per movement.
+    pub client_cpu_ns: u64,
+    /// What part of the machine's CPU time went to none of these, per mille: the noise.
+    pub others_permille: u64,
+    /// Memory of the server after it.
+    pub memory: Memory,
+    /// Movements answered in all, warm-up and end included.
+    pub answered: u64,
+    /// Movements that were not answered as they should be.
+    pub failed: u64,
+    /// What the first of them said.
+    pub first_failure: Option<String>,
+}
+
+/// CPU time used so far, microseconds.
+struct Spent {
+    service: u64,
+    database: u64,
+    client: u64,
+    machine: (u64, u64),
+}
+
+impl Spent {
+    fn now(server: &Server, engine: &Engine) -> Self {
+        Self {
+            service: cpu_us(server.process.pid()),
+            database: engine.cpu_us(),
+            client: cpu_us(std::process::id()),
+            machine: machine_us(),
+        }
+    }
+}
+
+/// Runs one.
+pub async fn round(
+    server: &Server,
+    clients: &[Client],
+    engine: &Engine,
+    (act, in_flight): (Act, usize),
+    population: &Population,
+    (seed, measured): (u64, Duration),
+) -> anyhow::Result<Round> {
+    let window = Window::after(WARM_UP, measured);
+    let costs = async {
+        sleep_until(window.opens.into()).await;
+        let before = Spent::now(server, engine);
+        sleep_until(window.closes.into()).await;
+        (before, Spent::now(server, engine))
+    };
+    let load = run(clients, (act, in_flight), population, seed, window);
+    let (seen, (before, after)) = tokio::join!(load, costs);
+    let memory = memory(server.process.pid());
+    told(server.target, measured, seen?, (&before, &after), memory)
+}
+
+fn told(
+    target: Target,
+    measured: Duration,
+    seen: Seen,
+    (before, after): (&Spent, &Spent),
+    memory: Memory,
+) -> anyhow::Result<Round> {
+    let mut latencies = Histogram::<u32>::new_with_bounds(1, 600_000_000, 3)?;
+    for us in &seen.latencies_us {
+        latencies.saturating_record(u64::from(*us));
+    }
+    let window_us = u64::try_from(measured.as_micros()).context("a window of ages")?;
+    let counted = seen.counted;
+    let service = after.service.saturating_sub(before.service);
+    let database = after.database.saturating_sub(before.database);
+    let client = after.client.saturating_sub(before.client);
+    let busy = after.machine.0.saturating_sub(before.machine.0);
+    let all = after.machine.1.saturating_sub(before.machine.1);
+    let others = busy.saturating_sub(service + database + client);
+    let each = |us: u64| (us * 1000).checked_div(counted).unwrap_or_default();
+    Ok(Round {
+        target,
+        window_us,
+        counted,
+        per_second: (counted * 1_000_000).checked_div(window_us).unwrap_or_default(),
+        p50_us: latencies.value_at_quantile(0.5),
+        p99_us: latencies.value_at_quantile(0.99),
+        max_us: latencies.max(),
+        service_cpu_ns: each(service),
+        database_cpu_ns: each(database),
+        client_cpu_ns: each(client),
+        others_permille: (others * 1000).checked_div(all).unwrap_or_default(),
+        memory,
+        answered: seen.answered,
+        failed: seen.failed,
+        first_failure: seen.first_failure,
+    })
+}

@@ -1,0 +1,178 @@
+//! The result of a run: everything as JSON, and the tables for people, in Markdown.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::comparison::{Comparison, Effort, Subject};
+use crate::engine::Description;
+use crate::machine::Machine;
+use crate::measure::Round;
+use crate::summary::{Ratio, cpu, hundredths, median, mib, time};
+use crate::target::Target;
+
+/// From here on the absolute figures are somebody else's as well.
+const NOISY_PERMILLE: u64 = 50;
+
+/// Everything a run showed.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// What it ran on.
+    pub machine: Machine,
+    /// The engine.
+    pub engine: Description,
+    /// How much was measured.
+    pub effort: Effort,
+    /// The scenarios, in the order they ran.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl Report {
+    /// What forbids to believe the figures; empty when nothing does.
+    pub fn faults(&self) -> Vec<String> {
+        self.comparisons.iter().flat_map(Comparison::faults).collect()
+    }
+
+    /// What part of the machine's CPU time went to strangers, per mille: the median over all rounds,
+    /// and the worst round.
+    fn noise_permille(&self) -> (u64, u64) {
+        let rounds = self.comparisons.iter().flat_map(|c| &c.subjects).flat_map(|s| &s.rounds);
+        let all: Vec<u64> = rounds.map(|r| r.others_permille).collect();
+        let worst = all.iter().copied().max().unwrap_or_default();
+        (median(all), worst)
+    }
+
+    /// The tables.
+    pub fn markdown(&self) -> Result<String, std::fmt::Error> {
+        let mut out = String::new();
+        self.head(&mut out)?;
+        self.ratios(&mut out)?;
+        self.figures(&mut out)?;
+        self.checks(&mut out)?;
+        Ok(out)
+    }
+
+    fn head(&self, out: &mut String) -> std::fmt::Result {
+        let Description { engine, version, durability, file_system, sync_us } = &self.engine;
+        let Effort { rounds, round_ms, seed } = self.effort;
+        let Machine { processors, model, memory_mib, kernel, version: ours, revision } =
+            &self.machine;
+        writeln!(out, "- Engine: {engine} {version}; {durability}; files on {file_system}, where")?;
+        writeln!(out, "  one durable write takes {}", time(*sync_us))?;
+        writeln!(
+            out,
+            "- Machine: {processors} × {model}, {memory_mib} MiB, Linux {kernel}; client,"
+        )?;
+        writeln!(out, "  service and database share it")?;
+        writeln!(out, "- Version: {ours}, revision {revision}; seed {seed}; {rounds} rounds of")?;
+        writeln!(out, "  {round_ms} ms per server and scenario, in turn; medians")?;
+        let (noise, worst) = self.noise_permille();
+        let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
+        writeln!(
+            out,
+            "- CPU time that went to strangers: {}, in the worst round {}",
+            percent(noise),
+            percent(worst)
+        )?;
+        if worst > NOISY_PERMILLE {
+            writeln!(out, "  **Others used this machine: only the ratios mean anything.**")?;
+        }
+        writeln!(out)
+    }
+
+    fn ratios(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "| scenario | throughput, × baseline (least – most) | p50, × baseline | p99, × baseline \
+             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo |"
+        )?;
+        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|")?;
+        for comparison in &self.comparisons {
+            let ratio = |of, below| comparison.ratio(of, Target::Ours, below);
+            let one = |of| shown(ratio(of, Target::Baseline));
+            writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                comparison.scenario,
+                spread(ratio(|r| r.per_second, Target::Baseline)),
+                one(|r| r.p50_us),
+                one(|r| r.p99_us),
+                one(|r| r.service_cpu_ns),
+                one(all_cpu_ns),
+                shown(ratio(|r| r.per_second, Target::Echo)),
+            )?;
+        }
+        writeln!(out)
+    }
+
+    fn figures(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "| scenario | server | per second | p50 | p99 | CPU µs per movement: service | database \
+             | client | memory MiB at rest | after load |"
+        )?;
+        writeln!(out, "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")?;
+        for comparison in &self.comparisons {
+            for subject in &comparison.subjects {
+                figure(out, comparison.scenario, subject)?;
+            }
+        }
+        writeln!(out)
+    }
+
+    fn checks(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(
+            out,
+            "| scenario | server | money expected | found | checks of the ledger | rows | violations |"
+        )?;
+        writeln!(out, "|---|---|--:|--:|--:|--:|--:|")?;
+        for comparison in &self.comparisons {
+            for subject in &comparison.subjects {
+                let Some(money) = subject.money else { continue };
+                let expected = if money.least == money.most {
+                    money.least.to_string()
+                } else {
+                    format!("{} to {}", money.least, money.most)
+                };
+                let verified = subject.verified.as_ref().map_or_else(
+                    || "– | – | –".to_owned(),
+                    |v| format!("{} | {} | {}", v.checks, v.rows, v.violations),
+                );
+                let (scenario, who, found) =
+                    (comparison.scenario, subject.target.name(), money.found);
+                writeln!(out, "| {scenario} | {who} | {expected} | {found} | {verified} |")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn figure(out: &mut String, scenario: &str, subject: &Subject) -> std::fmt::Result {
+    let after = subject.rounds.iter().map(|r| r.memory.peak_kib).max().unwrap_or_default();
+    writeln!(
+        out,
+        "| {scenario} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        subject.target.name(),
+        subject.median(|r| r.per_second),
+        time(subject.median(|r| r.p50_us)),
+        time(subject.median(|r| r.p99_us)),
+        cpu(subject.median(|r| r.service_cpu_ns)),
+        cpu(subject.median(|r| r.database_cpu_ns)),
+        cpu(subject.median(|r| r.client_cpu_ns)),
+        mib(subject.at_rest.resident_kib),
+        mib(after),
+    )
+}
+
+fn all_cpu_ns(round: &Round) -> u64 {
+    round.service_cpu_ns + round.database_cpu_ns + round.client_cpu_ns
+}
+
+fn shown(ratio: Option<Ratio>) -> String {
+    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median))
+}
+
+fn spread(ratio: Option<Ratio>) -> String {
+    let Some(Ratio { least, median, most }) = ratio else { return "–".to_owned() };
+    format!("**{}** ({} – {})", hundredths(median), hundredths(least), hundredths(most))
+}

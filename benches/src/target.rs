@@ -1,0 +1,97 @@
+//! A server under test: the real service, the baseline or the echo, each in a process of its own, and
+//! the database that is its own. Must not know: what is asked of it.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::process::Process;
+use crate::process::reading::{Memory, memory};
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The account service, as it is shipped.
+    Ours,
+    /// The textbook service.
+    Baseline,
+    /// No database at all.
+    Echo,
+}
+
+impl Target {
+    /// As tables and databases call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Baseline => "baseline",
+            Self::Echo => "echo",
+        }
+    }
+}
+
+/// One that runs.
+pub struct Server {
+    /// Which.
+    pub target: Target,
+    /// Its process.
+    pub process: Process,
+    /// Its memory before anybody asked anything.
+    pub at_rest: Memory,
+    database: Option<(String, String)>,
+}
+
+impl Server {
+    /// Starts it on a fresh database; `number` tells databases of one run apart.
+    pub async fn start(target: Target, engine: &Engine, number: usize) -> anyhow::Result<Self> {
+        let database = if target == Target::Echo {
+            None
+        } else {
+            let name = format!("bench{number}{}", target.name());
+            let url = engine.fresh(&name).await?;
+            Some((name, url))
+        };
+        let url = database.as_ref().map_or("", |(_, url)| url);
+        let listen = "127.0.0.1:0";
+        let process = match target {
+            Target::Ours => {
+                let arguments = ["--account-listen", listen, "--account-database-url", url];
+                Process::start(&service()?, &arguments)?
+            }
+            Target::Baseline => {
+                let arguments = ["baseline", "--listen", listen, "--database-url", url];
+                Process::start(&std::env::current_exe()?, &arguments)?
+            }
+            Target::Echo => {
+                Process::start(&std::env::current_exe()?, &["echo", "--listen", listen])?
+            }
+        };
+        let at_rest = memory(process.pid());
+        Ok(Self { target, process, at_rest, database })
+    }
+
+    /// Ends the process; tells the address of the database it leaves behind.
+    pub async fn end(self) -> anyhow::Result<Option<Left>> {
+        self.process.end().await.with_context(|| self.target.name())?;
+        Ok(self.database.map(|(name, url)| Left { name, url }))
+    }
+}
+
+/// A database whose service has ended.
+pub struct Left {
+    /// Its name in the engine.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+}
+
+/// The real service's program: built beside this one.
+pub fn service() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("account-service");
+    let advice = "was not built; run `cargo build --release -p account-service`";
+    anyhow::ensure!(path.exists(), "{} {advice}", path.display());
+    Ok(path)
+}
