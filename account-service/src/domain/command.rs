@@ -35,7 +35,7 @@ pub struct Key {
 pub struct Facts {
     /// Each at most 255 characters, in proto order: note, order_no, goods_amount, order_time,
     /// received_time, original_amount, operator, reference, payment_code, payment_name.
-    values: Option<Box<[String; 10]>>,
+    values: Option<Arc<[String; 10]>>,
 }
 
 impl Facts {
@@ -43,7 +43,7 @@ impl Facts {
     #[must_use]
     pub fn new(values: [String; 10]) -> Self {
         let empty = values.iter().all(String::is_empty);
-        Self { values: (!empty).then(|| Box::new(values)) }
+        Self { values: (!empty).then(|| Arc::new(values)) }
     }
 
     /// Only a note and who did it.

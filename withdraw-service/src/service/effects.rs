@@ -17,7 +17,7 @@ use crate::domain::status::{Effect, Event, Status};
 use crate::domain::withdrawal::{AccountAfter, Applicant, Requested, Withdrawal};
 use crate::ports::{LedgerAnswer, ReleaseCause};
 use crate::store::answers::{self, Stored};
-use crate::store::withdrawals;
+use crate::store::withdrawals::{self, unchanged};
 
 /// How an effect ended this time.
 #[derive(Debug)]
@@ -32,15 +32,6 @@ pub enum Ended {
     Postponed,
     /// Somebody else was faster: what was learned here is of no use.
     Stale,
-}
-
-/// The withdrawal as it is now, unless it changed since it was claimed.
-pub(super) async fn unchanged(
-    conn: &mut Conn,
-    claimed: &Withdrawal,
-) -> Result<Option<Withdrawal>, WriteError> {
-    let now = withdrawals::get(conn, claimed.id).await?;
-    Ok(Some(now).filter(|w| w.version == claimed.version && w.status == claimed.status))
 }
 
 impl Core {

@@ -10,7 +10,7 @@ use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
 use futures::FutureExt;
 
-use super::effects::{Ended, unchanged};
+use super::effects::Ended;
 use super::transition::{Step, advance, free};
 use super::{Core, Timing, micros};
 use crate::domain::numbers::{NUMBER_TRIES, trade_no};
@@ -19,6 +19,7 @@ use crate::domain::withdrawal::Withdrawal;
 use crate::ports::{Answer, Order, Provider, SendRequest};
 use crate::store::attempts::{self, Attempt};
 use crate::store::cases;
+use crate::store::withdrawals::unchanged;
 
 /// SHA-256 of a request's bytes, hex.
 #[must_use]

@@ -133,6 +133,20 @@ pub async fn get(conn: &mut Conn, id: i64) -> Result<Withdrawal, WriteError> {
     Ok(row.ok_or_else(not_found)?.try_into()?)
 }
 
+/// The withdrawal as it is now, unless anything of it changed since `claimed` was read. What a worker
+/// learned meanwhile belongs to the state it had claimed: a pause that another worker began since then
+/// moves the version and leaves the status.
+///
+/// # Errors
+/// `WITHDRAWAL_NOT_FOUND`, or the database's.
+pub async fn unchanged(
+    conn: &mut Conn,
+    claimed: &Withdrawal,
+) -> Result<Option<Withdrawal>, WriteError> {
+    let now = get(conn, claimed.id).await?;
+    Ok(Some(now).filter(|w| w.version == claimed.version && w.status == claimed.status))
+}
+
 /// One withdrawal, for reading.
 ///
 /// # Errors
