@@ -38,11 +38,11 @@ fn open_all(place: Place) -> Vec<Command> {
 fn empty_book(place: Place, ops: &[Op]) -> Book {
     let mut book = Book::default();
     for user in 0..5 {
-        book.load_absent(Owner::Person(place.user(user)), Currency::CNY);
+        book.load_absent(&Owner::Person(place.user(user)), Currency::CNY);
     }
     for command in ops.iter().map(|op| place.command(op)) {
         for counter in command.counters() {
-            book.load_absent(Owner::Counter(counter), Currency::CNY);
+            book.load_absent(&Owner::Counter(counter.into()), Currency::CNY);
         }
     }
     book

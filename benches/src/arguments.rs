@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::engine::Kind;
+use crate::instructions::Work;
 use crate::load::scenario::{SCENARIOS, Scenario, named};
 
 /// What to do.
@@ -16,6 +18,10 @@ pub enum Order {
     Baseline(SocketAddr, String),
     /// Be the echo.
     Echo(SocketAddr),
+    /// Count instructions and compare; true writes them down instead.
+    Instructions(bool),
+    /// Do a work so often, to be counted.
+    Work(Work, usize),
 }
 
 /// What to compare.
@@ -46,6 +52,11 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
             Ok(Order::Baseline(text(own, "listen").parse()?, text(own, "database-url")))
         }
         Some(("echo", own)) => Ok(Order::Echo(text(own, "listen").parse()?)),
+        Some(("instructions", own)) => Ok(Order::Instructions(own.get_flag("update"))),
+        Some(("work", own)) => {
+            let work = Work::named(&text(own, "name")).context("there is no such work")?;
+            Ok(Order::Work(work, text(own, "operations").parse()?))
+        }
         _ => {
             let names = given.get_many::<String>("scenario").unwrap_or_default();
             let path = |name| given.get_one::<PathBuf>(name).cloned();
@@ -103,6 +114,10 @@ fn command() -> Command {
         .subcommands([
             Command::new("baseline").hide(true).args([listen(), url]),
             Command::new("echo").hide(true).arg(listen()),
+            Command::new("instructions")
+                .about("Counts the instructions of the hot path under valgrind and compares")
+                .arg(Arg::new("update").long("update").action(clap::ArgAction::SetTrue)),
+            Command::new("work").hide(true).args([Arg::new("name"), Arg::new("operations")]),
         ])
 }
 

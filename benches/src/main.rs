@@ -10,6 +10,7 @@ mod check;
 mod comparison;
 mod echo;
 mod engine;
+mod instructions;
 mod load;
 mod machine;
 mod measure;
@@ -53,6 +54,11 @@ async fn run() -> anyhow::Result<()> {
         Order::Baseline(listen, url) => {
             let server = baseline::Textbook::open(&url, Clock::system()).await?;
             surface::serve("baseline", listen, server).await
+        }
+        Order::Instructions(update) => instructions::guard(update),
+        Order::Work(work, operations) => {
+            // It drives a thread of its own, as far as it needs one.
+            tokio::task::spawn_blocking(move || work.run(operations)).await?
         }
         Order::Echo(listen) => surface::serve("echo", listen, echo::Echo).await,
         Order::Compare(plan) => {

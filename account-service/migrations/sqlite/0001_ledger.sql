@@ -11,29 +11,23 @@ CREATE TABLE ledger_head (
 ) STRICT;
 INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0);
 
--- A person's account (user_id) or a counter-account (counter). A cache of its last entry.
+-- A person's account (user_id) or a counter-account (counter): who it belongs to and what operators set.
+-- A person's money is not in it: their balances are what their last entry says, see account_now.
+-- A counter-account has no entries; its balance is the other side of everybody's.
 CREATE TABLE account (
     id              INTEGER PRIMARY KEY,
     user_id         INTEGER,
     counter         TEXT,
     currency        TEXT    NOT NULL CHECK (length(currency) = 3),
-    available       INTEGER NOT NULL,
-    frozen          INTEGER NOT NULL,
+    balance         INTEGER NOT NULL,
     overdraft_limit INTEGER NOT NULL CHECK (overdraft_limit >= 0),
-    overdraft_peak  INTEGER NOT NULL,
     locked_at       INTEGER NOT NULL,
-    income_total    INTEGER NOT NULL,
-    spend_total     INTEGER NOT NULL,
-    withdrawn_total INTEGER NOT NULL,
-    last_income_at  INTEGER NOT NULL,
-    last_seq        INTEGER NOT NULL,
-    last_hash       BLOB    NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     UNIQUE (user_id, currency),
     UNIQUE (counter, currency),
     CHECK ((user_id IS NULL) <> (counter IS NULL)),
-    CHECK (counter IS NOT NULL OR (available >= -overdraft_limit AND frozen >= 0))
+    CONSTRAINT account_row_holds_no_persons_money CHECK (counter IS NOT NULL OR balance = 0)
 ) STRICT;
 
 -- Money set aside. State 1 open, 2 settled, 3 released.
@@ -55,7 +49,8 @@ CREATE TABLE hold (
 CREATE INDEX hold_by_account ON hold (account_id, id);
 CREATE INDEX hold_due ON hold (release_at) WHERE state = 1 AND release_at > 0;
 
--- The history. Rows are never changed. `key` stands on the first entry of a command.
+-- The history. Rows are never changed. `key` stands on the first entry of a command. The columns from
+-- available_after to overdraft_limit are the whole state of the account after it (no limit: NULL).
 CREATE TABLE entry (
     id              INTEGER PRIMARY KEY,
     account_id      INTEGER NOT NULL,
@@ -68,17 +63,40 @@ CREATE TABLE entry (
     frozen_delta    INTEGER NOT NULL,
     available_after INTEGER NOT NULL,
     frozen_after    INTEGER NOT NULL,
+    income_total    INTEGER NOT NULL,
+    withdrawn_total INTEGER NOT NULL,
+    last_income_at  INTEGER NOT NULL,
+    overdraft_limit INTEGER,
     counter_id      INTEGER,
     hold_id         INTEGER,
     facts           TEXT,
     created_at      INTEGER NOT NULL,
     hash            BLOB    NOT NULL,
-    UNIQUE (account_id, seq)
+    UNIQUE (account_id, seq),
+    CONSTRAINT entry_keeps_to_the_limit
+        CHECK (available_after >= -COALESCE(overdraft_limit, 0) AND frozen_after >= 0)
 ) STRICT;
 CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
 BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
 BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
+
+-- Every account as it is: what its row says and what its last entry left.
+CREATE VIEW account_now AS
+SELECT a.id, a.user_id, a.counter, a.currency,
+    a.balance + COALESCE(e.available_after, 0) AS available,
+    COALESCE(e.frozen_after, 0) AS frozen,
+    a.overdraft_limit, a.locked_at,
+    COALESCE(e.income_total, 0) AS income_total,
+    COALESCE(e.income_total - e.withdrawn_total - e.available_after - e.frozen_after, 0) AS spend_total,
+    COALESCE(e.withdrawn_total, 0) AS withdrawn_total,
+    COALESCE(e.last_income_at, 0) AS last_income_at,
+    COALESCE(e.seq, 0) AS last_seq,
+    COALESCE(e.hash, x'') AS last_hash,
+    a.created_at,
+    MAX(a.updated_at, COALESCE(e.created_at, 0)) AS updated_at
+FROM account a LEFT JOIN entry e ON e.account_id = a.id
+    AND e.seq = (SELECT MAX(last.seq) FROM entry last WHERE last.account_id = a.id);
 
 -- Answers that entries alone do not tell (an operator's adjustment): the account as it was answered.
 CREATE TABLE receipt (

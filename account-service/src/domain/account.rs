@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use cashout_common::kind::{Direction, Kind, Total};
+use cashout_common::money::MAX_MINOR;
+
 use super::entry::Hash;
+use super::refusal::Refusal;
 
 /// An ISO 4217 code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +42,7 @@ pub enum Owner {
     Counter(Arc<str>),
 }
 
-/// An account. Always equal to its last entry.
+/// An account: what its last entry left, and what operators set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Dense from 1.
@@ -53,8 +57,6 @@ pub struct Account {
     pub frozen: i64,
     /// How far below zero available may go.
     pub overdraft_limit: i64,
-    /// The highest limit it ever had, so that its past can be checked.
-    pub overdraft_peak: i64,
     /// When it was locked; 0 when it is not.
     pub locked_at: i64,
     /// Lifetime totals: income - spend - withdrawn = available + frozen.
@@ -86,7 +88,6 @@ impl Account {
             available: 0,
             frozen: 0,
             overdraft_limit: 0,
-            overdraft_peak: 0,
             locked_at: 0,
             income_total: 0,
             spend_total: 0,
@@ -107,4 +108,38 @@ impl Account {
             Owner::Counter(_) => 0,
         }
     }
+
+    /// Moves the balances and the lifetime totals by what an entry of `kind` says. The one rule for
+    /// both, used by whoever appends and by whoever checks.
+    ///
+    /// # Errors
+    /// `BalanceOverflow` when a number would not stay exact for JavaScript clients.
+    pub fn carry(
+        &mut self,
+        kind: Kind,
+        available: i64,
+        frozen: i64,
+        now_us: i64,
+    ) -> Result<(), Refusal> {
+        self.available = exact(self.available.checked_add(available))?;
+        self.frozen = exact(self.frozen.checked_add(frozen))?;
+        exact(self.available.checked_add(self.frozen))?;
+        let whole = available + frozen;
+        let income = whole > 0 && kind.row().total == Total::BySign;
+        let total = match kind.row().total {
+            Total::BySign if income => &mut self.income_total,
+            Total::BySign | Total::Spend => &mut self.spend_total,
+            Total::Withdrawn => &mut self.withdrawn_total,
+        };
+        *total = exact(total.checked_add(if income { whole } else { -whole }))?;
+        let may_earn = matches!(kind.row().direction, Direction::In | Direction::Either);
+        if available > 0 && may_earn && kind.row().total == Total::BySign {
+            self.last_income_at = now_us;
+        }
+        Ok(())
+    }
+}
+
+fn exact(value: Option<i64>) -> Result<i64, Refusal> {
+    value.filter(|v| v.abs() <= MAX_MINOR).ok_or(Refusal::BalanceOverflow)
 }

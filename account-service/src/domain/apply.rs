@@ -144,12 +144,12 @@ fn credit(
     line.side = side;
     if frozen_until == 0 {
         line.available = amount;
-        return Ok((vec![append(book, &account, line)?], None));
+        return Ok((vec![append(book, account, line)?], None));
     }
     let hold = new_hold(book, key, &account, amount, kind, frozen_until);
     line.frozen = amount;
     line.hold = Some((hold.id, hold.key.clone()));
-    let entry = append(book, &account, line)?;
+    let entry = append(book, account, line)?;
     book.put_hold(hold.clone());
     Ok((vec![entry], Some(hold)))
 }
@@ -166,7 +166,7 @@ fn debit(
     enough(&account, amount, account.overdraft_limit)?;
     let side = move_counter(book, counter, account.currency, amount)?;
     let line = Line { side, available: -amount, ..Line::first(book, key, kind, facts) };
-    Ok((vec![append(book, &account, line)?], None))
+    Ok((vec![append(book, account, line)?], None))
 }
 
 fn between(
@@ -188,11 +188,12 @@ fn between(
     let mut line = Line::first(book, key, Kind::Transfer, facts);
     line.side = Side::Person(payee.id, payee.user_id());
     line.available = -amount;
-    let paid = append(book, &payer, line)?;
+    let side = Side::Person(payer.id, payer.user_id());
+    let paid = append(book, payer, line)?;
     let mut line = Line::next(&paid, Kind::Transfer, facts);
-    line.side = Side::Person(payer.id, payer.user_id());
+    line.side = side;
     line.available = amount;
-    let received = append(book, &payee, line)?;
+    let received = append(book, payee, line)?;
     Ok((vec![paid, received], None))
 }
 
@@ -211,7 +212,7 @@ fn adjust(
             None => Err(Refusal::IdempotencyConflict),
         };
     }
-    let mut account = match (find(book, account), account) {
+    let account = match (find(book, account), account) {
         // An operator may pay or lock a person before anybody else has.
         (Err(Refusal::AccountNotFound), Which::Person(person, currency)) => {
             create(book, Owner::Person(*person), *currency)
@@ -229,8 +230,9 @@ fn adjust(
         let side = move_counter(book, &counter, account.currency, -amount)?;
         Line { side, available: amount, ..Line::first(book, key, Kind::Adjustment, facts) }
     };
-    let entries = vec![append(book, &account, line)?];
-    account = find(book, &Which::Id(account.id))?;
+    let which = Which::Id(account.id);
+    let entries = vec![append(book, account, line)?];
+    let mut account = find(book, &which)?;
     if let Some(locked) = locked {
         set_lock(book, &mut account, locked);
     }
@@ -256,7 +258,7 @@ fn abandon(
     keyed(book, hold, |book| {
         let account = find(book, account)?;
         let line = Line::first(book, hold, Kind::StateChange, facts);
-        Ok((vec![append(book, &account, line)?], None))
+        Ok((vec![append(book, account, line)?], None))
     })
 }
 
@@ -267,7 +269,6 @@ fn set_overdraft(book: &mut Book, account: &Which, limit: i64) -> Result<Outcome
     }
     if account.overdraft_limit != limit {
         account.overdraft_limit = limit;
-        account.overdraft_peak = account.overdraft_peak.max(limit);
         account.updated_at = book.head.last_time_us;
         book.put_account(account.clone());
     }

@@ -33,7 +33,7 @@ pub struct Recorded {
     /// Of the request.
     pub digest: Digest,
     /// The entries the command appended.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
     /// The hold the command placed or ended, as it was right after.
     pub hold: Option<Hold>,
     /// The account as it was answered, for an operator's adjustment.
@@ -53,10 +53,10 @@ pub struct Receipt {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// New entries, by id.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
     /// Accounts to insert.
     pub new_accounts: BTreeSet<i64>,
-    /// Accounts to update.
+    /// Accounts whose row is to be updated.
     pub accounts: BTreeSet<i64>,
     /// Holds to insert or update, by key.
     pub holds: BTreeSet<Arc<str>>,
@@ -83,10 +83,20 @@ pub struct Book {
     /// What this batch wants written.
     pub changes: Changes,
     accounts: HashMap<i64, Account>,
-    owners: HashMap<(Owner, Currency), Option<i64>>,
+    people: HashMap<(i64, Currency), Option<i64>>,
+    counters: HashMap<Currency, HashMap<Arc<str>, Option<i64>>>,
     holds: HashMap<Arc<str>, Option<Hold>>,
     known: HashMap<Arc<str>, Recorded>,
+    passing: Passing,
     undo: Undo,
+}
+
+/// What was looked up for this batch alone. Kept by name, so that a batch costs what it touches and
+/// not what is remembered.
+#[derive(Debug, Default)]
+struct Passing {
+    people: Vec<(i64, Currency)>,
+    holds: Vec<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -114,32 +124,59 @@ impl Book {
     /// Ends a batch; `written` when it reached the database. What need not be remembered is dropped:
     /// at most `bound` accounts and as many open holds are kept.
     pub fn end_batch(&mut self, bound: usize, written: bool) {
-        self.begin_batch();
         self.head.version += i64::from(written);
-        self.holds.retain(|_, hold| hold.as_ref().is_some_and(|h| h.state == HoldState::Open));
+        for person in self.passing.people.drain(..) {
+            if self.people.get(&person).is_some_and(Option::is_none) {
+                self.people.remove(&person);
+            }
+        }
+        let touched = self.passing.holds.drain(..).chain(std::mem::take(&mut self.changes.holds));
+        for key in touched {
+            let hold = self.holds.get(&key).and_then(Option::as_ref);
+            if hold.is_none_or(|hold| hold.state != HoldState::Open) {
+                self.holds.remove(&key);
+            }
+        }
         if self.holds.len() > bound {
             self.holds.clear();
         }
-        self.owners.retain(|_, id| id.is_some());
         if self.accounts.len() > bound {
             self.accounts.clear();
-            self.owners.clear();
+            self.people.clear();
+            self.counters.clear();
         }
+        self.begin_batch();
     }
 
     /// Takes a loaded account.
     pub fn load_account(&mut self, account: Account) {
-        self.owners.insert((account.owner.clone(), account.currency), Some(account.id));
+        self.own(&account.owner, account.currency, Some(account.id));
         self.accounts.insert(account.id, account);
     }
 
-    /// Notes that an owner has no account.
-    pub fn load_absent(&mut self, owner: Owner, currency: Currency) {
-        self.owners.entry((owner, currency)).or_insert(None);
+    /// Notes that an owner has no account, if none was found.
+    pub fn load_absent(&mut self, owner: &Owner, currency: Currency) {
+        if self.has_owner(owner, currency) {
+            return;
+        }
+        if let Owner::Person(id) = owner {
+            self.passing.people.push((*id, currency));
+        }
+        self.own(owner, currency, None);
+    }
+
+    fn own(&mut self, owner: &Owner, currency: Currency, account_id: Option<i64>) {
+        match owner {
+            Owner::Person(id) => drop(self.people.insert((*id, currency), account_id)),
+            Owner::Counter(name) => {
+                self.counters.entry(currency).or_default().insert(name.clone(), account_id);
+            }
+        }
     }
 
     /// Takes a loaded hold, or notes that there is none.
     pub fn load_hold(&mut self, key: Arc<str>, hold: Option<Hold>) {
+        self.passing.holds.push(key.clone());
         self.holds.insert(key, hold);
     }
 
@@ -151,7 +188,16 @@ impl Book {
     /// Whether the owner was looked up already.
     #[must_use]
     pub fn has_owner(&self, owner: &Owner, currency: Currency) -> bool {
-        self.owners.contains_key(&(owner.clone(), currency))
+        match owner {
+            Owner::Person(id) => self.people.contains_key(&(*id, currency)),
+            Owner::Counter(name) => self.has_counter(name, currency),
+        }
+    }
+
+    /// Whether the counter-account was looked up already.
+    #[must_use]
+    pub fn has_counter(&self, name: &str, currency: Currency) -> bool {
+        self.counters.get(&currency).is_some_and(|names| names.contains_key(name))
     }
 
     /// Whether the hold was looked up already.
@@ -169,8 +215,16 @@ impl Book {
     /// An account by owner.
     #[must_use]
     pub fn owned(&self, owner: &Owner, currency: Currency) -> Option<&Account> {
-        let id = (*self.owners.get(&(owner.clone(), currency))?)?;
-        self.accounts.get(&id)
+        match owner {
+            Owner::Person(id) => self.accounts.get(&self.people.get(&(*id, currency)).copied()??),
+            Owner::Counter(name) => self.counter(name, currency),
+        }
+    }
+
+    /// A counter-account by name.
+    #[must_use]
+    pub fn counter(&self, name: &str, currency: Currency) -> Option<&Account> {
+        self.accounts.get(&self.counters.get(&currency)?.get(name).copied()??)
     }
 
     /// A hold by key.
@@ -187,12 +241,13 @@ impl Book {
 
     /// Begins a command, which may be undone.
     pub fn begin_command(&mut self) {
-        self.undo = Undo {
-            head: self.head,
-            entries: self.changes.entries.len(),
-            receipts: self.changes.receipts.len(),
-            ..Undo::default()
-        };
+        let undo = &mut self.undo;
+        undo.head = self.head;
+        undo.entries = self.changes.entries.len();
+        undo.receipts = self.changes.receipts.len();
+        undo.accounts.clear();
+        undo.holds.clear();
+        undo.known.clear();
     }
 
     /// Undoes everything since [`Self::begin_command`].
@@ -209,7 +264,10 @@ impl Book {
                 }
                 None => {
                     if let Some(gone) = self.accounts.remove(&id) {
-                        self.owners.insert((gone.owner, gone.currency), None);
+                        self.own(&gone.owner, gone.currency, None);
+                        if let Owner::Person(id) = gone.owner {
+                            self.passing.people.push((id, gone.currency));
+                        }
                     }
                     self.changes.new_accounts.remove(&id);
                 }
@@ -218,6 +276,7 @@ impl Book {
         for (key, before) in undo.holds.into_iter().rev() {
             if before.is_none() {
                 self.changes.holds.remove(&key);
+                self.passing.holds.push(key.clone());
             }
             self.holds.insert(key, before);
         }
@@ -226,17 +285,25 @@ impl Book {
         }
     }
 
-    /// Stores an account's new state, under undo.
+    /// Stores what an entry left of an account, under undo. Its row stays as it is.
+    pub fn put_moved(&mut self, account: Account) {
+        let id = account.id;
+        let before = self.accounts.insert(id, account);
+        self.undo.accounts.push((id, before));
+    }
+
+    /// Stores a new account, or what its row says anew, under undo.
     pub fn put_account(&mut self, account: Account) {
-        let before = self.accounts.get(&account.id).cloned();
-        if before.is_none() {
-            self.owners.insert((account.owner.clone(), account.currency), Some(account.id));
-            self.changes.new_accounts.insert(account.id);
-        } else if !self.changes.new_accounts.contains(&account.id) {
-            self.changes.accounts.insert(account.id);
+        let id = account.id;
+        if self.accounts.contains_key(&id) {
+            if !self.changes.new_accounts.contains(&id) {
+                self.changes.accounts.insert(id);
+            }
+        } else {
+            self.own(&account.owner, account.currency, Some(id));
+            self.changes.new_accounts.insert(id);
         }
-        self.undo.accounts.push((account.id, before));
-        self.accounts.insert(account.id, account);
+        self.put_moved(account);
     }
 
     /// Stores a hold's new state, under undo.

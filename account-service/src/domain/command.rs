@@ -10,7 +10,7 @@ use super::hold::Hold;
 use super::refusal::Refusal;
 
 /// Which account is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Which {
     /// By its own id.
     Id(i64),
@@ -153,7 +153,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
     /// The entries it appended, payer's first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Arc<Entry>>,
     /// The hold it placed or ended, as it was right after.
     pub hold: Option<Hold>,
     /// True when this is the stored answer of an earlier request.
@@ -191,40 +191,37 @@ impl Command {
     }
 
     /// The accounts it names, customers' only.
-    pub fn accounts(&self) -> impl Iterator<Item = Which> + '_ {
+    pub fn accounts(&self) -> impl Iterator<Item = Which> {
         let own = match self {
             Self::Open { person, currency } => Some(Which::Person(*person, *currency)),
             Self::Adjust { account, .. }
             | Self::Place { account, .. }
             | Self::Abandon { account, .. }
             | Self::SetLock { account, .. }
-            | Self::SetOverdraft { account, .. } => Some(account.clone()),
+            | Self::SetOverdraft { account, .. } => Some(*account),
             Self::Post(_) | Self::PostAll(_) | Self::Settle { .. } | Self::Release { .. } => None,
         };
         let moved = self.transfers().iter().flat_map(|t| match &t.movement {
             Movement::Credit { account, .. } | Movement::Debit { account, .. } => {
-                vec![account.clone()]
+                [Some(*account), None]
             }
-            Movement::Between { from, to } => vec![from.clone(), to.clone()],
+            Movement::Between { from, to } => [Some(*from), Some(*to)],
         });
-        own.into_iter().chain(moved)
+        own.into_iter().chain(moved.flatten())
     }
 
     /// The counter-accounts it names.
-    pub fn counters(&self) -> impl Iterator<Item = Arc<str>> + '_ {
+    pub fn counters(&self) -> impl Iterator<Item = &str> {
         let parts = match self {
             Self::Settle { parts, .. } => parts.as_slice(),
             _ => &[],
         };
-        let adjust =
-            matches!(self, Self::Adjust { .. }).then(|| Arc::from(Kind::Adjustment.row().counter));
+        let adjust = matches!(self, Self::Adjust { .. }).then(|| Kind::Adjustment.row().counter);
         let moved = self.transfers().iter().filter_map(|t| match &t.movement {
-            Movement::Credit { counter, .. } | Movement::Debit { counter, .. } => {
-                Some(counter.clone())
-            }
+            Movement::Credit { counter, .. } | Movement::Debit { counter, .. } => Some(&**counter),
             Movement::Between { .. } => None,
         });
-        moved.chain(parts.iter().map(|p| p.counter.clone())).chain(adjust)
+        moved.chain(parts.iter().map(|p| &*p.counter)).chain(adjust)
     }
 
     /// The holds it ends.

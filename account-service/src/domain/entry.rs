@@ -60,6 +60,14 @@ pub struct Entry {
     pub available_after: i64,
     /// Frozen after it.
     pub frozen_after: i64,
+    /// Lifetime income after it. With it and `withdrawn_total` goes what was spent: the rest.
+    pub income_total: i64,
+    /// Lifetime cash-outs with their fees after it.
+    pub withdrawn_total: i64,
+    /// When income last reached available; 0 for never.
+    pub last_income_at: i64,
+    /// How far below zero available might go then.
+    pub overdraft_limit: i64,
     /// The other side.
     pub side: Side,
     /// The hold that was placed or ended: id and key.
@@ -89,11 +97,15 @@ impl Entry {
             self.frozen_delta,
             self.available_after,
             self.frozen_after,
+            self.income_total,
+            self.withdrawn_total,
+            self.last_income_at,
+            self.overdraft_limit,
             self.side.account_id().unwrap_or(0),
             self.hold.as_ref().map_or(0, |(id, _)| *id),
             self.created_at,
         ];
-        let mut fixed = [0_u8; 96];
+        let mut fixed = [0_u8; 128];
         for (slot, number) in fixed.chunks_exact_mut(8).zip(numbers) {
             slot.copy_from_slice(&number.to_be_bytes());
         }

@@ -33,7 +33,7 @@ pub(super) fn place(
     line.available = -amount;
     line.frozen = amount;
     line.hold = Some((hold.id, hold.key.clone()));
-    let entry = append(book, &account, line)?;
+    let entry = append(book, account, line)?;
     book.put_hold(hold.clone());
     Ok((vec![entry], Some(hold)))
 }
@@ -51,7 +51,7 @@ pub(super) fn settle(
     let Some(settled) = settled else {
         return Err(Refusal::HoldAmountExceeded { held: hold.amount });
     };
-    let mut entries: Vec<Entry> = Vec::with_capacity(parts.len() + 1);
+    let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(parts.len() + 1);
     for part in parts {
         require(matches!(part.kind.row().direction, Direction::Out))?;
         let account = find(book, &Which::Id(hold.account_id))?;
@@ -64,7 +64,7 @@ pub(super) fn settle(
         line.side = side;
         line.frozen = -part.amount;
         line.hold = Some((hold.id, hold.key.clone()));
-        entries.push(append(book, &account, line)?);
+        entries.push(append(book, account, line)?);
     }
     let rest = hold.amount - settled;
     if let Some(first) = entries.first().filter(|_| rest > 0) {
@@ -137,10 +137,15 @@ pub(super) fn new_hold(
 }
 
 /// Frozen money of a hold goes back to available.
-fn give_back(book: &mut Book, hold: &Hold, amount: i64, mut line: Line) -> Result<Entry, Refusal> {
+fn give_back(
+    book: &mut Book,
+    hold: &Hold,
+    amount: i64,
+    mut line: Line,
+) -> Result<Arc<Entry>, Refusal> {
     let account = find(book, &Which::Id(hold.account_id))?;
     line.available = amount;
     line.frozen = -amount;
     line.hold = Some((hold.id, hold.key.clone()));
-    append(book, &account, line)
+    append(book, account, line)
 }

@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use cashout_common::kind::{Direction, Kind, Total};
-use cashout_common::money::MAX_MINOR;
+use cashout_common::kind::Kind;
 
 use super::account::{Account, Currency, Owner};
 use super::book::Book;
@@ -15,7 +14,7 @@ use super::hold::Hold;
 use super::refusal::Refusal;
 
 /// What a keyed command did: the entries it appended, and the hold it placed or ended.
-pub(super) type Effect = Result<(Vec<Entry>, Option<Hold>), Refusal>;
+pub(super) type Effect = Result<(Vec<Arc<Entry>>, Option<Hold>), Refusal>;
 
 pub(super) fn require(kind_fits: bool) -> Result<(), Refusal> {
     if kind_fits { Ok(()) } else { Err(Refusal::KindMismatch) }
@@ -52,10 +51,9 @@ pub(super) fn move_counter(
     currency: Currency,
     amount: i64,
 ) -> Result<Side, Refusal> {
-    let owner = Owner::Counter(name.clone());
-    let mut counter = match book.owned(&owner, currency) {
+    let mut counter = match book.counter(name, currency) {
         Some(counter) => counter.clone(),
-        None => create(book, owner, currency),
+        None => create(book, Owner::Counter(name.clone()), currency),
     };
     counter.available = counter.available.checked_add(amount).ok_or(Refusal::BalanceOverflow)?;
     counter.updated_at = book.head.last_time_us;
@@ -110,19 +108,13 @@ impl Line {
 }
 
 /// Appends a line to an account's history and moves its balances and totals.
-pub(super) fn append(book: &mut Book, account: &Account, line: Line) -> Result<Entry, Refusal> {
+pub(super) fn append(
+    book: &mut Book,
+    mut account: Account,
+    line: Line,
+) -> Result<Arc<Entry>, Refusal> {
     let now_us = book.head.last_time_us;
-    let mut account = account.clone();
-    account.available = exact(account.available.checked_add(line.available))?;
-    account.frozen = exact(account.frozen.checked_add(line.frozen))?;
-    exact(account.available.checked_add(account.frozen))?;
-    count(&mut account, line.kind, line.available + line.frozen)?;
-    if line.available > 0
-        && matches!(line.kind.row().direction, Direction::In | Direction::Either)
-        && line.kind.row().total == Total::BySign
-    {
-        account.last_income_at = now_us;
-    }
+    account.carry(line.kind, line.available, line.frozen, now_us)?;
     account.last_seq += 1;
     account.updated_at = now_us;
     book.head.last_entry_id += 1;
@@ -139,6 +131,10 @@ pub(super) fn append(book: &mut Book, account: &Account, line: Line) -> Result<E
         frozen_delta: line.frozen,
         available_after: account.available,
         frozen_after: account.frozen,
+        income_total: account.income_total,
+        withdrawn_total: account.withdrawn_total,
+        last_income_at: account.last_income_at,
+        overdraft_limit: account.overdraft_limit,
         side: line.side,
         hold: line.hold,
         facts: line.facts,
@@ -147,24 +143,8 @@ pub(super) fn append(book: &mut Book, account: &Account, line: Line) -> Result<E
     };
     entry.hash = entry.hash_after(&account.last_hash);
     account.last_hash = entry.hash;
+    let entry = Arc::new(entry);
     book.changes.entries.push(entry.clone());
-    book.put_account(account);
+    book.put_moved(account);
     Ok(entry)
-}
-
-/// A number that stays exact for JavaScript clients.
-fn exact(value: Option<i64>) -> Result<i64, Refusal> {
-    value.filter(|v| v.abs() <= MAX_MINOR).ok_or(Refusal::BalanceOverflow)
-}
-
-/// Adds a movement of the whole (available + frozen) to the lifetime total it belongs to.
-fn count(account: &mut Account, kind: Kind, whole: i64) -> Result<(), Refusal> {
-    let total = match kind.row().total {
-        Total::BySign if whole > 0 => &mut account.income_total,
-        Total::BySign | Total::Spend => &mut account.spend_total,
-        Total::Withdrawn => &mut account.withdrawn_total,
-    };
-    let income = whole > 0 && kind.row().total == Total::BySign;
-    *total = exact(total.checked_add(if income { whole } else { -whole }))?;
-    Ok(())
 }

@@ -135,7 +135,7 @@ pub(super) fn hold(h: &Hold, user_id: i64, currency: Currency) -> pb::Hold {
 pub(super) fn posted(p: &Posted) -> pb::PostTransferResponse {
     pb::PostTransferResponse {
         transfer_id: p.entries.first().map_or(0, |e| e.transfer_id),
-        entries: p.entries.iter().map(entry).collect(),
+        entries: p.entries.iter().map(|e| entry(e)).collect(),
         replayed: p.replayed,
     }
 }
@@ -145,7 +145,7 @@ pub(super) fn held(p: &Posted) -> pb::HoldResponse {
     let (user, currency) = first.map_or((0, Currency::CNY), |e| (e.user_id, e.currency));
     pb::HoldResponse {
         hold: p.hold.as_ref().map(|h| hold(h, user, currency)),
-        entries: p.entries.iter().map(entry).collect(),
+        entries: p.entries.iter().map(|e| entry(e)).collect(),
         replayed: p.replayed,
     }
 }

@@ -42,16 +42,18 @@ pub async fn touched(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> 
 
     let mut ids = BTreeSet::new();
     let mut people: BTreeSet<(i64, Currency)> = BTreeSet::new();
-    for which in commands.iter().flat_map(Command::accounts) {
+    let held = commands.iter().filter_map(Command::hold).filter_map(|key| book.hold(key));
+    let held = held.map(|hold| Which::Id(hold.account_id));
+    // Nearly all are remembered, so only those that are not are collected.
+    for which in commands.iter().flat_map(Command::accounts).chain(held) {
         match which {
-            Which::Id(id) => drop(ids.insert(id)),
-            Which::Person(user, currency) => drop(people.insert((user, currency))),
+            Which::Id(id) if book.account(id).is_none() => drop(ids.insert(id)),
+            Which::Person(user, currency) if !book.has_owner(&Owner::Person(user), currency) => {
+                people.insert((user, currency));
+            }
+            Which::Id(_) | Which::Person(..) => {}
         }
     }
-    let held = commands.iter().filter_map(Command::hold).filter_map(|key| book.hold(key));
-    ids.extend(held.map(|hold| hold.account_id));
-    ids.retain(|id| book.account(*id).is_none());
-    people.retain(|(user, currency)| !book.has_owner(&Owner::Person(*user), *currency));
     load_accounts(conn, book, &ids.into_iter().collect::<Vec<_>>()).await?;
     load_people(conn, book, people).await?;
     // Last, because the currencies are those of the accounts.
@@ -71,9 +73,9 @@ pub async fn known(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> Lo
     // The entries of a command have consecutive ids, the keyed one first; there are at most nine.
     let rows = fetch_list!(conn, c => &mut *c, EntryRow, concat!(entry_select!(),
         "JOIN entry k ON k.id = e.transfer_id AND e.id < k.id + 16 WHERE k.key"), &keys)?;
-    let mut by_key: BTreeMap<i64, Vec<Entry>> = BTreeMap::new();
+    let mut by_key: BTreeMap<i64, Vec<Arc<Entry>>> = BTreeMap::new();
     for row in rows {
-        let entry = Entry::from(row);
+        let entry = Arc::new(Entry::from(row));
         by_key.entry(entry.transfer_id).or_default().push(entry);
     }
     let held: BTreeSet<&str> =
@@ -140,7 +142,7 @@ async fn load_accounts(conn: &mut Conn, book: &mut Book, ids: &[i64]) -> Loaded<
         return Ok(());
     }
     let rows = fetch_list!(conn, c => &mut *c, AccountRow,
-        concat!("SELECT ", account_columns!(), " FROM account a WHERE a.id"), ids)?;
+        concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.id"), ids)?;
     rows.into_iter().for_each(|row| book.load_account(Account::from(row)));
     Ok(())
 }
@@ -156,7 +158,7 @@ async fn load_people(
     let ids: BTreeSet<i64> = people.iter().map(|(user, _)| *user).collect();
     let ids: Vec<i64> = ids.into_iter().collect();
     let rows = fetch_list!(conn, c => &mut *c, AccountRow,
-        concat!("SELECT ", account_columns!(), " FROM account a WHERE a.user_id"), &ids)?;
+        concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id"), &ids)?;
     for row in rows {
         let account = Account::from(row);
         if book.account(account.id).is_none() {
@@ -164,7 +166,7 @@ async fn load_people(
         }
     }
     for (user, currency) in people {
-        book.load_absent(Owner::Person(user), currency);
+        book.load_absent(&Owner::Person(user), currency);
     }
     Ok(())
 }
@@ -178,19 +180,18 @@ async fn load_counters(conn: &mut Conn, book: &mut Book, commands: &[Command]) -
         });
         let held =
             command.hold().and_then(|key| book.hold(key)).and_then(|h| book.account(h.account_id));
-        let currencies: BTreeSet<Currency> = own.chain(held.map(|a| a.currency)).collect();
-        for name in command.counters() {
-            wanted.extend(currencies.iter().map(|currency| (name.clone(), *currency)));
+        for currency in own.chain(held.map(|a| a.currency)) {
+            let unknown = command.counters().filter(|name| !book.has_counter(name, currency));
+            wanted.extend(unknown.map(|name| (Arc::from(name), currency)));
         }
     }
-    wanted.retain(|(name, currency)| !book.has_owner(&Owner::Counter(name.clone()), *currency));
     if wanted.is_empty() {
         return Ok(());
     }
     let names: BTreeSet<&str> = wanted.iter().map(|(name, _)| &**name).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let rows = fetch_list!(conn, c => &mut *c, AccountRow,
-        concat!("SELECT ", account_columns!(), " FROM account a WHERE a.counter"), &names)?;
+        concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.counter"), &names)?;
     for row in rows {
         let account = Account::from(row);
         if book.account(account.id).is_none() {
@@ -198,7 +199,7 @@ async fn load_counters(conn: &mut Conn, book: &mut Book, commands: &[Command]) -
         }
     }
     for (name, currency) in wanted {
-        book.load_absent(Owner::Counter(name), currency);
+        book.load_absent(&Owner::Counter(name), currency);
     }
     Ok(())
 }

@@ -21,12 +21,12 @@ pub struct AccountView {
 const BY_ID: &str = concat!(
     "SELECT ",
     account_columns!(),
-    " FROM account a WHERE a.id = $1 AND a.user_id IS NOT NULL"
+    " FROM account_now a WHERE a.id = $1 AND a.user_id IS NOT NULL"
 );
 const BY_PERSON: &str = concat!(
     "SELECT ",
     account_columns!(),
-    " FROM account a WHERE a.user_id = $1 AND a.currency = $2"
+    " FROM account_now a WHERE a.user_id = $1 AND a.currency = $2"
 );
 const OPEN_HOLDS: &str = concat!(
     "SELECT ",
@@ -92,9 +92,9 @@ impl Store {
             .filter_map(|w| if let Which::Person(id, _) = w { Some(*id) } else { None })
             .collect();
         let mut rows = fetch_list!(self.database().readers(), p => p, AccountRow,
-            concat!("SELECT ", account_columns!(), " FROM account a WHERE a.user_id IS NOT NULL AND a.id"), &ids)?;
+            concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id IS NOT NULL AND a.id"), &ids)?;
         rows.extend(fetch_list!(self.database().readers(), p => p, AccountRow,
-            concat!("SELECT ", account_columns!(), " FROM account a WHERE a.user_id"), &people)?);
+            concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id"), &people)?);
         let found: Vec<Account> = rows.into_iter().map(Account::from).collect();
         let is = |which: &Which, account: &Account| match which {
             Which::Id(id) => account.id == *id,

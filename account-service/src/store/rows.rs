@@ -7,11 +7,11 @@ use sqlx::FromRow;
 
 use crate::domain::{Account, Currency, Entry, Facts, Hold, HoldState, Owner, Side};
 
-/// Columns of an account.
+/// Columns of an account, from the view `account_now`.
 macro_rules! account_columns {
     () => {
         "a.id, a.user_id, a.counter, a.currency, a.available, a.frozen, a.overdraft_limit, \
-         a.overdraft_peak, a.locked_at, a.income_total, a.spend_total, a.withdrawn_total, \
+         a.locked_at, a.income_total, a.spend_total, a.withdrawn_total, \
          a.last_income_at, a.last_seq, a.last_hash, a.created_at, a.updated_at"
     };
 }
@@ -21,7 +21,8 @@ pub(crate) use account_columns;
 macro_rules! entry_select {
     () => {
         "SELECT e.id, e.transfer_id, e.account_id, e.seq, e.key, e.digest, e.kind, \
-         e.available_delta, e.frozen_delta, e.available_after, e.frozen_after, e.counter_id, \
+         e.available_delta, e.frozen_delta, e.available_after, e.frozen_after, e.income_total, \
+         e.withdrawn_total, e.last_income_at, e.overdraft_limit, e.counter_id, \
          e.hold_id, e.facts, e.created_at, e.hash, a.user_id, a.currency, \
          c.counter AS counter_name, c.user_id AS counter_user_id, h.key AS hold_key \
          FROM entry e JOIN account a ON a.id = e.account_id \
@@ -48,7 +49,6 @@ pub(super) struct AccountRow {
     available: i64,
     frozen: i64,
     overdraft_limit: i64,
-    overdraft_peak: i64,
     locked_at: i64,
     income_total: i64,
     spend_total: i64,
@@ -73,7 +73,6 @@ impl From<AccountRow> for Account {
             available: row.available,
             frozen: row.frozen,
             overdraft_limit: row.overdraft_limit,
-            overdraft_peak: row.overdraft_peak,
             locked_at: row.locked_at,
             income_total: row.income_total,
             spend_total: row.spend_total,
@@ -100,6 +99,10 @@ pub(super) struct EntryRow {
     frozen_delta: i64,
     available_after: i64,
     frozen_after: i64,
+    income_total: i64,
+    withdrawn_total: i64,
+    last_income_at: i64,
+    overdraft_limit: Option<i64>,
     counter_id: Option<i64>,
     hold_id: Option<i64>,
     facts: Option<String>,
@@ -133,6 +136,10 @@ impl From<EntryRow> for Entry {
             frozen_delta: row.frozen_delta,
             available_after: row.available_after,
             frozen_after: row.frozen_after,
+            income_total: row.income_total,
+            withdrawn_total: row.withdrawn_total,
+            last_income_at: row.last_income_at,
+            overdraft_limit: row.overdraft_limit.unwrap_or_default(),
             side,
             hold: row.hold_id.zip(row.hold_key).map(|(id, key)| (id, Arc::from(key))),
             facts: row.facts.as_deref().map(facts_of).unwrap_or_default(),

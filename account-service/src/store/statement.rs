@@ -57,7 +57,7 @@ impl Sign {
 
 /// How many entries of an account are older than a time. Uses entry's unique (account_id, seq).
 const SEQ_BEFORE: &str = "WITH RECURSIVE s (lo, hi) AS ( \
-    SELECT CAST(0 AS BIGINT), COALESCE((SELECT last_seq FROM account WHERE id = $1), 0) UNION ALL \
+    SELECT CAST(0 AS BIGINT), COALESCE((SELECT MAX(seq) FROM entry WHERE account_id = $1), 0) UNION ALL \
     SELECT CASE WHEN e.created_at < $2 THEN e.seq ELSE s.lo END, \
       CASE WHEN e.created_at < $2 THEN s.hi ELSE e.seq - 1 END \
     FROM s JOIN entry e ON e.account_id = $1 AND e.seq = (s.lo + s.hi + 1) / 2 WHERE s.lo < s.hi) \

@@ -1,37 +1,52 @@
-//! A batch on SQLite: one JSON array per table.
+//! A batch on SQLite: rows of one table go into statements of many rows each. One JSON array per table
+//! would be less code and costs several times as much: every column of every row parses its row again.
 
-use cashout_common::number::hex;
-use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use std::sync::LazyLock;
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
 use super::rows::{facts_text, state_number};
-use super::write::{Written, receipt_text};
-use crate::domain::{Account, Book, Owner};
+use super::write::{Row, Written, receipt_text};
+use crate::domain::{Account, Book, Entry, Hold};
 
 const HEAD: &str = "UPDATE ledger_head SET version = version + 1, last_entry_id = $2, \
     last_account_id = $3, last_hold_id = $4, last_time_us = $5 WHERE id = 1 AND version = $1";
 
-const NEW_ACCOUNT: &str = "INSERT INTO account SELECT value->>0, value->>1, value->>2, value->>3, \
-    value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, \
-    value->>12, value->>13, unhex(value->>14), value->>15, value->>16 FROM json_each($1)";
+/// Rows of one statement, so that a batch of any size takes few statements and their texts stay few:
+/// SQLite compiles each once.
+const SIZES: [usize; 4] = [256, 32, 4, 1];
 
-const ACCOUNT: &str = "UPDATE account SET available = d.value->>4, frozen = d.value->>5, \
-    overdraft_limit = d.value->>6, overdraft_peak = d.value->>7, locked_at = d.value->>8, \
-    income_total = d.value->>9, spend_total = d.value->>10, withdrawn_total = d.value->>11, \
-    last_income_at = d.value->>12, last_seq = d.value->>13, last_hash = unhex(d.value->>14), \
-    updated_at = d.value->>16 FROM json_each($1) AS d WHERE account.id = d.value->>0";
+/// The statements that insert into one table, one for each size.
+struct Insert([String; SIZES.len()]);
 
-const HOLD: &str = "INSERT INTO hold SELECT value->>0, value->>1, value->>2, value->>3, value->>4, \
-    value->>5, value->>6, value->>7, value->>8, value->>9, value->>10 FROM json_each($1) WHERE true \
-    ON CONFLICT (id) DO UPDATE SET state = excluded.state, settled = excluded.settled, \
-    released = excluded.released, ended_at = excluded.ended_at";
+impl Insert {
+    fn new(table: &str, columns: usize, then: &str) -> Self {
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        let text = |size| {
+            format!("INSERT INTO {table} VALUES {}{then}", vec![row.as_str(); size].join(", "))
+        };
+        Self(SIZES.map(text))
+    }
+}
 
-const ENTRY: &str = "INSERT INTO entry SELECT value->>0, value->>1, value->>2, value->>3, \
-    value->>4, unhex(value->>5), value->>6, value->>7, value->>8, value->>9, value->>10, \
-    value->>11, value->>12, value->>13, value->>14, unhex(value->>15) FROM json_each($1)";
+static NEW_ACCOUNT: LazyLock<Insert> = LazyLock::new(|| Insert::new("account", 9, ""));
+static ACCOUNT: LazyLock<Insert> = LazyLock::new(|| {
+    let then = " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, \
+        overdraft_limit = excluded.overdraft_limit, locked_at = excluded.locked_at, \
+        updated_at = excluded.updated_at";
+    Insert::new("account", 9, then)
+});
+static HOLD: LazyLock<Insert> = LazyLock::new(|| {
+    let then = " ON CONFLICT (id) DO UPDATE SET state = excluded.state, \
+        settled = excluded.settled, released = excluded.released, ended_at = excluded.ended_at";
+    Insert::new("hold", 11, then)
+});
+static ENTRY: LazyLock<Insert> = LazyLock::new(|| Insert::new("entry", 20, ""));
+static RECEIPT: LazyLock<Insert> = LazyLock::new(|| Insert::new("receipt", 4, ""));
 
-const RECEIPT: &str = "INSERT INTO receipt SELECT value->>0, unhex(value->>1), value->>2, value->>3 \
-    FROM json_each($1)";
+type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// Runs the statements of a batch inside the caller's transaction.
 pub(super) async fn changes(c: &mut SqliteConnection, book: &Book) -> Result<Written, sqlx::Error> {
@@ -48,85 +63,97 @@ pub(super) async fn changes(c: &mut SqliteConnection, book: &Book) -> Result<Wri
         return Ok(Written::Stale);
     }
     let changes = &book.changes;
-    let accounts = |ids: &std::collections::BTreeSet<i64>| -> Vec<Value> {
-        ids.iter().filter_map(|id| book.account(*id)).map(account_row).collect()
-    };
-    let holds = changes.holds.iter().filter_map(|key| book.hold(key));
-    let holds = holds.map(|h| {
-        json!([
-            h.id,
-            &*h.key,
-            h.account_id,
-            h.amount,
-            h.kind.row().number,
-            state_number(h.state),
-            h.settled,
-            h.released,
-            h.release_at,
-            h.created_at,
-            h.ended_at
-        ])
-    });
-    let entries = changes.entries.iter().map(|e| {
-        let (key, digest) = e.key.as_ref().map(|(key, digest)| (&**key, hex(digest))).unzip();
-        json!([
-            e.id,
-            e.account_id,
-            e.seq,
-            e.transfer_id,
-            key,
-            digest,
-            e.kind.row().number,
-            e.available_delta,
-            e.frozen_delta,
-            e.available_after,
-            e.frozen_after,
-            e.side.account_id(),
-            e.hold.as_ref().map(|(id, _)| id),
-            facts_text(&e.facts),
-            e.created_at,
-            hex(&e.hash)
-        ])
-    });
-    let receipts = changes.receipts.iter().map(|r| {
-        json!([&*r.key.text, hex(&r.key.digest), receipt_text(&r.account), head.last_time_us])
-    });
-    for (sql, rows) in [
-        (NEW_ACCOUNT, accounts(&changes.new_accounts)),
-        (ACCOUNT, accounts(&changes.accounts)),
-        (HOLD, holds.collect()),
-        (ENTRY, entries.collect()),
-        (RECEIPT, receipts.collect()),
-    ] {
-        if !rows.is_empty() {
-            sqlx::query(sql).bind(Value::Array(rows).to_string()).execute(&mut *c).await?;
-        }
-    }
+    let new: Vec<&Account> =
+        changes.new_accounts.iter().filter_map(|id| book.account(*id)).collect();
+    insert(c, &NEW_ACCOUNT, &new, bind_account).await?;
+    let changed: Vec<&Account> =
+        changes.accounts.iter().filter_map(|id| book.account(*id)).collect();
+    insert(c, &ACCOUNT, &changed, bind_account).await?;
+    let holds: Vec<&Hold> = changes.holds.iter().filter_map(|key| book.hold(key)).collect();
+    insert(c, &HOLD, &holds, bind_hold).await?;
+    let entries: Vec<&Entry> = changes.entries.iter().map(AsRef::as_ref).collect();
+    insert(c, &ENTRY, &entries, bind_entry).await?;
+    let receipts: Vec<_> = changes.receipts.iter().collect();
+    insert(c, &RECEIPT, &receipts, |query, receipt| {
+        query
+            .bind(&*receipt.key.text)
+            .bind(&receipt.key.digest[..])
+            .bind(receipt_text(&receipt.account))
+            .bind(head.last_time_us)
+    })
+    .await?;
     Ok(Written::Done)
 }
 
-fn account_row(a: &Account) -> Value {
-    let (person, counter) = match &a.owner {
-        Owner::Person(id) => (Some(*id), None),
-        Owner::Counter(name) => (None, Some(&**name)),
-    };
-    json!([
-        a.id,
-        person,
-        counter,
-        a.currency.code(),
-        a.available,
-        a.frozen,
-        a.overdraft_limit,
-        a.overdraft_peak,
-        a.locked_at,
-        a.income_total,
-        a.spend_total,
-        a.withdrawn_total,
-        a.last_income_at,
-        a.last_seq,
-        hex(&a.last_hash),
-        a.created_at,
-        a.updated_at
-    ])
+/// Inserts rows in as few statements as their number allows.
+async fn insert<'q, T>(
+    c: &mut SqliteConnection,
+    into: &'static Insert,
+    rows: &[&'q T],
+    bind: impl Fn(Bound<'q>, &'q T) -> Bound<'q>,
+) -> Result<(), sqlx::Error> {
+    let mut left = rows;
+    for (size, sql) in SIZES.into_iter().zip(&into.0) {
+        while let Some((now, later)) = left.split_at_checked(size) {
+            let query = sqlx::query(AssertSqlSafe(sql.as_str()));
+            let query = now.iter().fold(query, |query, row| bind(query, row));
+            query.execute(&mut *c).await?;
+            left = later;
+        }
+    }
+    Ok(())
+}
+
+fn bind_account<'q>(query: Bound<'q>, a: &'q Account) -> Bound<'q> {
+    let row = Row::of(a);
+    query
+        .bind(a.id)
+        .bind(row.user_id)
+        .bind(row.counter)
+        .bind(a.currency.code())
+        .bind(row.balance)
+        .bind(a.overdraft_limit)
+        .bind(a.locked_at)
+        .bind(a.created_at)
+        .bind(a.updated_at)
+}
+
+fn bind_hold<'q>(query: Bound<'q>, h: &'q Hold) -> Bound<'q> {
+    query
+        .bind(h.id)
+        .bind(&*h.key)
+        .bind(h.account_id)
+        .bind(h.amount)
+        .bind(i64::from(h.kind.row().number))
+        .bind(state_number(h.state))
+        .bind(h.settled)
+        .bind(h.released)
+        .bind(h.release_at)
+        .bind(h.created_at)
+        .bind(h.ended_at)
+}
+
+fn bind_entry<'q>(query: Bound<'q>, e: &'q Entry) -> Bound<'q> {
+    let (key, digest) = e.key.as_ref().map(|(key, digest)| (&**key, &digest[..])).unzip();
+    query
+        .bind(e.id)
+        .bind(e.account_id)
+        .bind(e.seq)
+        .bind(e.transfer_id)
+        .bind(key)
+        .bind(digest)
+        .bind(i64::from(e.kind.row().number))
+        .bind(e.available_delta)
+        .bind(e.frozen_delta)
+        .bind(e.available_after)
+        .bind(e.frozen_after)
+        .bind(e.income_total)
+        .bind(e.withdrawn_total)
+        .bind(e.last_income_at)
+        .bind((e.overdraft_limit != 0).then_some(e.overdraft_limit))
+        .bind(e.side.account_id())
+        .bind(e.hold.as_ref().map(|(id, _)| *id))
+        .bind(facts_text(&e.facts))
+        .bind(e.created_at)
+        .bind(&e.hash[..])
 }
