@@ -15,6 +15,7 @@ mod machine;
 mod measure;
 mod process;
 mod report;
+mod study;
 mod summary;
 mod surface;
 mod target;
@@ -32,6 +33,7 @@ use arguments::{Order, Plan};
 use comparison::{Effort, compare};
 use engine::Engine;
 use report::Report;
+use study::{Bench, Studied};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -54,6 +56,9 @@ async fn run() -> anyhow::Result<()> {
             let server = baseline::Textbook::open(&url, Clock::system()).await?;
             surface::serve("baseline", listen, server).await
         }
+        Order::BaselineCashOuts { listen, url, ledger } => {
+            study::cash_outs::textbook::serve(listen, &url, &ledger).await
+        }
         Order::Echo(listen) => surface::serve("echo", listen, echo::Echo).await,
         Order::Compare(plan) => {
             let stop = stop_signal();
@@ -72,7 +77,7 @@ async fn prepared(plan: &Plan) -> anyhow::Result<Engine> {
     if cfg!(debug_assertions) {
         eprintln!("bench: built without --release; the figures mean nothing");
     } else {
-        build()?;
+        build(plan)?;
     }
     target::service()?;
     Engine::start(plan.engine, &plan.directory).await
@@ -98,8 +103,13 @@ async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::
             }
         }
     }
+    let mut studies = Vec::new();
+    if end.is_ok() {
+        end = study(plan, engine, effort, stop, &mut studies).await;
+    }
     let machine = machine::Machine::here();
-    let report = Report { machine, engine: engine.description.clone(), effort, comparisons };
+    let engine = engine.description.clone();
+    let report = Report { machine, engine, effort, comparisons, studies };
     print!("{}", report.markdown()?);
     if let Some(path) = &plan.json {
         let json = serde_json::to_string_pretty(&report)?;
@@ -110,12 +120,36 @@ async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::
     end
 }
 
-/// Under `cargo run`, brings the service up to date: cargo builds only this package, and an old service
+/// Carries out the studies that mean something on this engine, one after the other.
+async fn study(
+    plan: &Plan,
+    engine: &Engine,
+    effort: Effort,
+    stop: &CancellationToken,
+    studies: &mut Vec<Studied>,
+) -> anyhow::Result<()> {
+    let bench = Bench { engine, effort, entries: plan.entries };
+    for study in plan.studies.iter().filter(|study| study.engines.contains(&plan.engine)) {
+        eprintln!("bench: study: {}", study.name);
+        let studied = tokio::select! {
+            done = study.carry_out(&bench) => done.context(study.name)?,
+            () = stop.cancelled() => anyhow::bail!("stopped before the end"),
+        };
+        studies.push(studied);
+    }
+    Ok(())
+}
+
+/// Under `cargo run`, brings the services up to date: cargo builds only this package, and an old service
 /// would be measured without a word.
-fn build() -> anyhow::Result<()> {
+fn build(plan: &Plan) -> anyhow::Result<()> {
     let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
-    let built =
-        Command::new(cargo).args(["build", "--release", "-p", "account-service"]).status()?;
-    anyhow::ensure!(built.success(), "the account service does not build");
+    let mut programs = vec!["account-service"];
+    if !plan.studies.is_empty() {
+        programs.extend(study::PROGRAMS);
+    }
+    let packages = programs.iter().flat_map(|name| ["-p", name]);
+    let built = Command::new(cargo).args(["build", "--release"]).args(packages).status()?;
+    anyhow::ensure!(built.success(), "{} do not build", programs.join(", "));
     Ok(())
 }
