@@ -1,5 +1,6 @@
 //! The comparison: drives the real account service and a textbook ledger side by side, over the same
-//! transport, on the same engine with the same durability, and tells how they relate.
+//! transport, on the same engine with the same durability, and tells how they relate. Studies of the
+//! whole system follow.
 //!
 //! Every server is a process of its own; this one is the load generator. Must not know: the inside of
 //! the service it measures, except for its own checks of its guarantees.

@@ -73,7 +73,11 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
             shown.findings.push(Finding::new(format!("{what}, × first page"), cost).at_most(DEEP));
         }
     }
-    export(&filled, bench.entries, &mut shown).await?;
+    let whole = pb::StreamEntriesRequest { catch_up_only: true, ..Default::default() };
+    let of_account = pb::StreamEntriesRequest { account: Some(person(1)), ..whole.clone() };
+    for (what, request) in [("of the whole ledger", whole), ("of the account", of_account)] {
+        export(&filled, what, request, bench.entries, &mut shown).await?;
+    }
     drop(client);
     filled.end(bench.engine, 0, &mut shown).await?;
     Ok(shown)
@@ -150,12 +154,18 @@ async fn read(client: &mut Client, page: &Page) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the whole history as a stream, and looks at the service's memory meanwhile.
-async fn export(filled: &Filled, entries: u64, shown: &mut Shown) -> anyhow::Result<()> {
+/// Reads a whole history as a stream, and looks at the service's memory meanwhile.
+async fn export(
+    filled: &Filled,
+    what: &str,
+    request: pb::StreamEntriesRequest,
+    entries: u64,
+    shown: &mut Shown,
+) -> anyhow::Result<()> {
     let pid = filled.process.pid();
     let before_kib = memory(pid).resident_kib;
     let began = Instant::now();
-    let reading = tokio::spawn(exported(filled.client()?));
+    let reading = tokio::spawn(exported(filled.client()?, request));
     let mut most_kib = before_kib;
     while !reading.is_finished() {
         most_kib = most_kib.max(memory(pid).resident_kib);
@@ -165,22 +175,21 @@ async fn export(filled: &Filled, entries: u64, shown: &mut Shown) -> anyhow::Res
     let took_us = u64::try_from(began.elapsed().as_micros())?;
     let rate = (count * 1_000_000).checked_div(took_us).unwrap_or_default();
     let grown = Number::Kib(most_kib - before_kib);
+    let found = |of: &str, number| Finding::new(format!("export {what}, {of}"), number);
     shown.findings.extend([
-        Finding::new("export by stream, entries", Number::PerSecond(rate)),
-        Finding::new("export by stream, memory before", Number::Kib(before_kib)),
-        Finding::new("export by stream, memory grown by at most", grown).at_most(EXPORT_MEMORY),
+        found("entries", Number::PerSecond(rate)),
+        found("memory before", Number::Kib(before_kib)),
+        found("memory grown by at most", grown).at_most(EXPORT_MEMORY),
     ]);
-    shown.checks.push(format!("the export had {count} of {entries} entries, in order"));
+    shown.checks.push(format!("the export {what} had {count} of {entries} entries, in order"));
     if count != entries {
-        shown.faults.push(format!("the export had {count} of {entries} entries"));
+        shown.faults.push(format!("the export {what} had {count} of {entries} entries"));
     }
     Ok(())
 }
 
-/// How many entries the stream has; they must come in the order of the account's history.
-async fn exported(mut client: Client) -> anyhow::Result<u64> {
-    let account = Some(person(1));
-    let request = pb::StreamEntriesRequest { after_id: 0, account, catch_up_only: true };
+/// How many entries the stream has; they must come in the order of the one account's history.
+async fn exported(mut client: Client, request: pb::StreamEntriesRequest) -> anyhow::Result<u64> {
     let mut entries = client.stream_entries(request).await?.into_inner();
     let mut count = 0;
     while let Some(entry) = entries.message().await? {

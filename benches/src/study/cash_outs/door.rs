@@ -58,7 +58,7 @@ async fn whole_grpc(
     let answer = client.request_withdrawal(request).await.context("request")?.into_inner();
     anyhow::ensure!(!answer.replayed, "a new key was answered as an old one");
     let id = answer.withdrawal.context("no withdrawal in the answer")?.id;
-    let paid = watch.expect(id);
+    let paid = watch.end_of(id);
     let mut approval = Request::new(pb::ApproveWithdrawalRequest { id, ..Default::default() });
     approval.metadata_mut().insert(ACTOR, REVIEWER.into());
     client.approve_withdrawal(approval).await.context("approval")?;
@@ -85,7 +85,7 @@ async fn whole_json(
     let ask = Ask { method: Method::POST, path: "/api/wallet/cash", token, key, body };
     let answer = http.ask(ask).await?;
     let id = answer.pointer("/data/id").and_then(|id| id.as_str()).context("no id")?.to_owned();
-    let paid = watch.expect(id.parse()?);
+    let paid = watch.end_of(id.parse()?);
     let body = format!(r#"{{"ids":[{id}],"cash_status":2,"remark":""}}"#);
     let path = "/api/wallet/cash/review";
     let review = Ask { method: Method::POST, path, token: reviewer, key: "", body };

@@ -48,7 +48,7 @@ impl Watch {
     }
 
     /// Must be called before the cash-out is approved; the answer comes when it has ended.
-    pub fn expect(&self, id: i64) -> Paid {
+    pub fn end_of(&self, id: i64) -> Paid {
         let (caller, answer) = oneshot::channel();
         locked(&self.waiting).insert(id, caller);
         Paid { id, answer }

@@ -9,6 +9,9 @@
 mod steps;
 mod store;
 
+#[cfg(test)]
+mod textbook_tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
