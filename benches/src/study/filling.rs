@@ -3,6 +3,8 @@
 //!
 //! Must not know: what is measured on it.
 
+use std::time::Instant;
+
 use anyhow::Context;
 use cashout_common::clock::Clock;
 use cashout_proto::account::v1 as pb;
@@ -36,6 +38,8 @@ pub struct Filled {
     pub clients: Vec<Client>,
     /// Where its database is.
     pub url: String,
+    /// How fast the history was made, entries in a second.
+    pub filled_per_second: u64,
     name: String,
     people: i64,
     /// Entries, each of one minor unit.
@@ -54,13 +58,17 @@ impl Filled {
         let process = programs::account(ANY_PORT, &url)?;
         let clients = connect(&process.address, CALLERS).await?;
         prepare(&clients, people, 0, bench.effort.seed).await?;
+        let began = Instant::now();
         fill(&clients, people, entries, bench.effort.seed).await?;
+        let took_us = u64::try_from(began.elapsed().as_micros())?;
+        let filled_per_second = (entries * 1_000_000).checked_div(took_us).unwrap_or_default();
         drop(clients);
         process.end().await?;
         let process = programs::account(ANY_PORT, &url)?;
         serving(&process.address, ACCOUNT).await?;
         let clients = connect(&process.address, CALLERS).await?;
-        Ok(Self { process, clients, url, name: name.to_owned(), people, entries })
+        let name = name.to_owned();
+        Ok(Self { process, clients, url, filled_per_second, name, people, entries })
     }
 
     /// One of the connections.

@@ -60,6 +60,9 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
     let mut shown = Shown { findings, ..Shown::default() };
     for ledger in [short, long] {
         let (kib, entries) = (resident_kib(&ledger), ledger.entries);
+        let made = Number::PerSecond(ledger.filled.filled_per_second);
+        let what = format!("{entries} entries: made in batches of 1,000, 4 at a time");
+        shown.findings.push(Finding::new(what, made));
         let rate = Number::PerSecond(median(ledger.per_second));
         shown.findings.push(Finding::new(format!("{entries} entries: credits"), rate));
         let p50 = Number::Us(median(ledger.p50_us));

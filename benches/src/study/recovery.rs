@@ -89,6 +89,7 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
         seen.replayed += one.replayed;
         seen.repeated += one.repeated;
     }
+    let lasted_us = us(watch.began.elapsed());
     let first = clients.first().context("a client")?;
     let found = holdings(first, PEOPLE).await?;
     drop(clients);
@@ -97,6 +98,9 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
     bench.engine.remove(name).await?;
 
     let mut shown = told(&seen, found, ready_us, moving_us);
+    let rate = (seen.answered * 1_000_000).checked_div(lasted_us).unwrap_or_default();
+    let what = format!("calls answered meanwhile, {IN_FLIGHT} in flight, kills included");
+    shown.findings.push(Finding::new(what, Number::PerSecond(rate)));
     shown.checks.push(format!("verify: {} violations", verified.violations));
     if verified.violations > 0 {
         shown.faults.push(format!("promises are broken: {:?}", verified.examples));

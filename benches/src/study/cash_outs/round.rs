@@ -20,10 +20,11 @@ use super::watch::Watch;
 use crate::engine::Engine;
 use crate::load::Window;
 use crate::load::request::key;
-use crate::measure::WARM_UP;
 use crate::process::reading::cpu_us;
 use crate::summary::median;
 
+/// Not counted: all callers begin at once, and it takes a few cash-outs until they have spread.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Callers at a time.
 pub const IN_FLIGHT: usize = 64;
 /// Connections of all gRPC callers together; of JSON each caller has one.
