@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::engine::Kind;
@@ -73,7 +74,8 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
             let (studies, rest) = study::taken(names.cloned().collect());
             // Only studies were named: no scenario is meant, not all of them.
             let none = rest.is_empty() && given.contains_id("scenario");
-            let scenarios = if none { vec![] } else { named(&rest)? };
+            let known = || format!("the studies are {}", study::names().join(", "));
+            let scenarios = if none { vec![] } else { named(&rest).with_context(known)? };
             let path = |name| given.get_one::<PathBuf>(name).cloned();
             let postgres = text(given, "engine") == "postgres";
             Ok(Order::Compare(Plan {
