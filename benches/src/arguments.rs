@@ -9,6 +9,10 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use crate::engine::Kind;
 use crate::instructions::Work;
 use crate::load::scenario::{SCENARIOS, Scenario, named};
+use crate::study::{self, Study};
+
+/// Entries of a long history unless told otherwise.
+const ENTRIES: u64 = 1_000_000;
 
 /// What to do.
 pub enum Order {
@@ -16,6 +20,15 @@ pub enum Order {
     Compare(Plan),
     /// Be the baseline, on this database.
     Baseline(SocketAddr, String),
+    /// Be the textbook cash-out service.
+    BaselineCashOuts {
+        /// Where to listen.
+        listen: SocketAddr,
+        /// Its database.
+        url: String,
+        /// Where the textbook ledger answers.
+        ledger: String,
+    },
     /// Be the echo.
     Echo(SocketAddr),
     /// Count instructions and compare; true writes them down instead.
@@ -30,6 +43,10 @@ pub struct Plan {
     pub engine: Kind,
     /// In which scenarios.
     pub scenarios: Vec<Scenario>,
+    /// Which studies follow.
+    pub studies: Vec<&'static Study>,
+    /// Entries of the long histories that studies make.
+    pub entries: u64,
     /// How long each server is measured in each scenario, seconds.
     pub seconds: u32,
     /// Where chance begins.
@@ -51,6 +68,11 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
         Some(("baseline", own)) => {
             Ok(Order::Baseline(text(own, "listen").parse()?, text(own, "database-url")))
         }
+        Some(("baseline-cash-outs", own)) => Ok(Order::BaselineCashOuts {
+            listen: text(own, "listen").parse()?,
+            url: text(own, "database-url"),
+            ledger: text(own, "ledger"),
+        }),
         Some(("echo", own)) => Ok(Order::Echo(text(own, "listen").parse()?)),
         Some(("instructions", own)) => Ok(Order::Instructions(own.get_flag("update"))),
         Some(("work", own)) => {
@@ -59,11 +81,18 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
         }
         _ => {
             let names = given.get_many::<String>("scenario").unwrap_or_default();
+            let (studies, rest) = study::taken(names.cloned().collect());
+            // Only studies were named: no scenario is meant, not all of them.
+            let none = rest.is_empty() && given.contains_id("scenario");
+            let known = || format!("the studies are {}", study::names().join(", "));
+            let scenarios = if none { vec![] } else { named(&rest).with_context(known)? };
             let path = |name| given.get_one::<PathBuf>(name).cloned();
             let postgres = text(given, "engine") == "postgres";
             Ok(Order::Compare(Plan {
                 engine: if postgres { Kind::Postgres } else { Kind::Sqlite },
-                scenarios: named(&names.cloned().collect::<Vec<_>>())?,
+                scenarios,
+                studies,
+                entries: given.get_one("entries").copied().unwrap_or(ENTRIES),
                 seconds: given.get_one("seconds").copied().unwrap_or(1),
                 seed: given.get_one("seed").copied().unwrap_or(1),
                 json: path("json"),
@@ -74,9 +103,10 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
 }
 
 fn command() -> Command {
-    let names: Vec<&str> = SCENARIOS.iter().map(|s| s.name).collect();
+    let names: Vec<&str> = SCENARIOS.iter().map(|s| s.name).chain(study::names()).collect();
     let listen = || Arg::new("listen").long("listen").default_value("127.0.0.1:0");
     let url = Arg::new("database-url").long("database-url").required(true);
+    let ledger = Arg::new("ledger").long("ledger").required(true);
     Command::new("bench")
         .about("Compares the account service with a textbook ledger, side by side in one run")
         .args([
@@ -91,6 +121,13 @@ fn command() -> Command {
                 .value_delimiter(',')
                 .action(clap::ArgAction::Append)
                 .help(format!("Only these of {}", names.join(", "))),
+            Arg::new("entries")
+                .long("entries")
+                .value_parser(value_parser!(u64).range(20_000..=100_000_000))
+                .help(
+                    "Entries of the long histories of growth and statements; the full study has \
+                       10000000, which takes a while to make [default: 1000000]",
+                ),
             Arg::new("seconds")
                 .long("seconds")
                 .value_parser(value_parser!(u32).range(1..=3600))
@@ -112,7 +149,8 @@ fn command() -> Command {
                 .help("Where databases are made; a real disk [default: the temporary directory]"),
         ])
         .subcommands([
-            Command::new("baseline").hide(true).args([listen(), url]),
+            Command::new("baseline").hide(true).args([listen(), url.clone()]),
+            Command::new("baseline-cash-outs").hide(true).args([listen(), url, ledger]),
             Command::new("echo").hide(true).arg(listen()),
             Command::new("instructions")
                 .about("Counts the instructions of the hot path under valgrind and compares")

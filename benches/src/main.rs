@@ -1,5 +1,6 @@
 //! The comparison: drives the real account service and a textbook ledger side by side, over the same
-//! transport, on the same engine with the same durability, and tells how they relate.
+//! transport, on the same engine with the same durability, and tells how they relate. Studies of the
+//! whole system follow.
 //!
 //! Every server is a process of its own; this one is the load generator. Must not know: the inside of
 //! the service it measures, except for its own checks of its guarantees.
@@ -16,6 +17,7 @@ mod machine;
 mod measure;
 mod process;
 mod report;
+mod study;
 mod summary;
 mod surface;
 mod target;
@@ -33,6 +35,7 @@ use arguments::{Order, Plan};
 use comparison::{Effort, compare};
 use engine::Engine;
 use report::Report;
+use study::{Bench, Studied};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -60,6 +63,9 @@ async fn run() -> anyhow::Result<()> {
             // It drives a thread of its own, as far as it needs one.
             tokio::task::spawn_blocking(move || work.run(operations)).await?
         }
+        Order::BaselineCashOuts { listen, url, ledger } => {
+            study::cash_outs::textbook::serve(listen, &url, &ledger).await
+        }
         Order::Echo(listen) => surface::serve("echo", listen, echo::Echo).await,
         Order::Compare(plan) => {
             let stop = stop_signal();
@@ -78,7 +84,7 @@ async fn prepared(plan: &Plan) -> anyhow::Result<Engine> {
     if cfg!(debug_assertions) {
         eprintln!("bench: built without --release; the figures mean nothing");
     } else {
-        build()?;
+        build(plan)?;
     }
     target::service()?;
     Engine::start(plan.engine, &plan.directory).await
@@ -104,8 +110,13 @@ async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::
             }
         }
     }
+    let mut studies = Vec::new();
+    if end.is_ok() {
+        end = study(plan, engine, effort, stop, &mut studies).await;
+    }
     let machine = machine::Machine::here();
-    let report = Report { machine, engine: engine.description.clone(), effort, comparisons };
+    let engine = engine.description.clone();
+    let report = Report { machine, engine, effort, comparisons, studies };
     print!("{}", report.markdown()?);
     if let Some(path) = &plan.json {
         let json = serde_json::to_string_pretty(&report)?;
@@ -116,12 +127,36 @@ async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::
     end
 }
 
-/// Under `cargo run`, brings the service up to date: cargo builds only this package, and an old service
+/// Carries out the studies that mean something on this engine, one after the other.
+async fn study(
+    plan: &Plan,
+    engine: &Engine,
+    effort: Effort,
+    stop: &CancellationToken,
+    studies: &mut Vec<Studied>,
+) -> anyhow::Result<()> {
+    let bench = Bench { engine, effort, entries: plan.entries };
+    for study in plan.studies.iter().filter(|study| study.engines.contains(&plan.engine)) {
+        eprintln!("bench: study: {}", study.name);
+        let studied = tokio::select! {
+            done = study.carry_out(&bench) => done.context(study.name)?,
+            () = stop.cancelled() => anyhow::bail!("stopped before the end"),
+        };
+        studies.push(studied);
+    }
+    Ok(())
+}
+
+/// Under `cargo run`, brings the services up to date: cargo builds only this package, and an old service
 /// would be measured without a word.
-fn build() -> anyhow::Result<()> {
+fn build(plan: &Plan) -> anyhow::Result<()> {
     let Some(cargo) = std::env::var_os("CARGO") else { return Ok(()) };
-    let built =
-        Command::new(cargo).args(["build", "--release", "-p", "account-service"]).status()?;
-    anyhow::ensure!(built.success(), "the account service does not build");
+    let mut programs = vec!["account-service"];
+    if !plan.studies.is_empty() {
+        programs.extend(study::PROGRAMS);
+    }
+    let packages = programs.iter().flat_map(|name| ["-p", name]);
+    let built = Command::new(cargo).args(["build", "--release"]).args(packages).status()?;
+    anyhow::ensure!(built.success(), "{} do not build", programs.join(", "));
     Ok(())
 }

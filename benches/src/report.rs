@@ -8,6 +8,7 @@ use crate::comparison::{Comparison, Effort, Subject};
 use crate::engine::Description;
 use crate::machine::Machine;
 use crate::measure::Round;
+use crate::study::{self, Studied};
 use crate::summary::{Ratio, cpu, hundredths, median, mib, time};
 use crate::target::Target;
 
@@ -25,12 +26,15 @@ pub struct Report {
     pub effort: Effort,
     /// The scenarios, in the order they ran.
     pub comparisons: Vec<Comparison>,
+    /// The studies that followed.
+    pub studies: Vec<Studied>,
 }
 
 impl Report {
     /// What forbids to believe the figures; empty when nothing does.
     pub fn faults(&self) -> Vec<String> {
-        self.comparisons.iter().flat_map(Comparison::faults).collect()
+        let studies = self.studies.iter().flat_map(Studied::faults);
+        self.comparisons.iter().flat_map(Comparison::faults).chain(studies).collect()
     }
 
     /// What part of the machine's CPU time went to strangers, per mille: the median over all rounds,
@@ -46,9 +50,12 @@ impl Report {
     pub fn markdown(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         self.head(&mut out)?;
-        self.ratios(&mut out)?;
-        self.figures(&mut out)?;
-        self.checks(&mut out)?;
+        if !self.comparisons.is_empty() {
+            self.ratios(&mut out)?;
+            self.figures(&mut out)?;
+            self.checks(&mut out)?;
+        }
+        study::table(&mut out, &self.studies)?;
         Ok(out)
     }
 
@@ -66,6 +73,10 @@ impl Report {
         writeln!(out, "  service and database share it")?;
         writeln!(out, "- Version: {ours}, revision {revision}; seed {seed}; {rounds} rounds of")?;
         writeln!(out, "  {round_ms} ms per server and scenario, in turn; medians")?;
+        if self.comparisons.is_empty() {
+            // Studies do not measure it.
+            return writeln!(out);
+        }
         let (noise, worst) = self.noise_permille();
         let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
         writeln!(

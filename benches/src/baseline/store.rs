@@ -144,8 +144,17 @@ pub struct Work {
 }
 
 impl Store {
-    /// Opens an empty database and makes its tables.
+    /// Opens an empty database and makes the ledger's tables.
     pub async fn open(url: &str) -> anyhow::Result<Self> {
+        Self::with_tables(url, SQLITE, POSTGRES).await
+    }
+
+    /// Opens an empty database and makes tables in it: each engine has its own text.
+    pub async fn with_tables(
+        url: &str,
+        sqlite: &'static str,
+        postgres: &'static str,
+    ) -> anyhow::Result<Self> {
         let (options, connections) = if url.starts_with("sqlite:") {
             (Engine::Sqlite(sqlite_options(url)?), 1)
         } else if url.starts_with("postgres:") {
@@ -157,8 +166,8 @@ impl Store {
         let idle = Mutex::new(Vec::with_capacity(connections));
         let store = Self(Arc::new(Connections { options, slots, idle }));
         match store.connect().await? {
-            Engine::Sqlite(mut c) => sqlx::raw_sql(SQLITE).execute(&mut c).await.map(drop)?,
-            Engine::Postgres(mut c) => sqlx::raw_sql(POSTGRES).execute(&mut c).await.map(drop)?,
+            Engine::Sqlite(mut c) => sqlx::raw_sql(sqlite).execute(&mut c).await.map(drop)?,
+            Engine::Postgres(mut c) => sqlx::raw_sql(postgres).execute(&mut c).await.map(drop)?,
         }
         Ok(store)
     }
@@ -190,6 +199,11 @@ impl Store {
 }
 
 impl Work {
+    /// The connection, for statements on other tables than the ledger's.
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
     /// Commits a success and takes a refusal back. Only a connection that is in order is kept.
     pub async fn end<T>(mut self, done: Result<T, Failure>) -> Result<T, Failure> {
         let how = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };

@@ -47,6 +47,13 @@ impl Process {
         self.child.id()
     }
 
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Tells it to end, and waits until it has.
     pub async fn end(mut self) -> anyhow::Result<()> {
         let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;

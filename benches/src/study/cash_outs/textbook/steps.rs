@@ -1,0 +1,212 @@
+//! The steps of a textbook cash-out, each one transaction that is durable before the next begins:
+//! request (the hold is placed, then the row written), approve, claim, the sandbox's booking, paid (the
+//! hold is settled, then the row written).
+//!
+//! Must not know: gRPC, or who calls a step.
+
+use cashout_common::clock::Clock;
+use cashout_common::number::digest;
+use cashout_common::writer::database_failure;
+use cashout_proto::account::v1::account_service_client::AccountServiceClient;
+use cashout_proto::withdraw::v1 as pb;
+use cashout_proto::{Failure, Reason};
+use tokio::sync::broadcast;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::store::{self, Books, CashOut};
+use crate::baseline::store::Work;
+use crate::load::request;
+
+/// Changes of status that a slow follower may be behind.
+const BEHIND: usize = 65_536;
+
+/// What every step works with.
+pub struct Steps {
+    books: Books,
+    ledger: AccountServiceClient<Channel>,
+    clock: Clock,
+    changes: broadcast::Sender<pb::StatusChange>,
+}
+
+/// What happens to a cash-out, and who does it.
+struct Change<'a> {
+    from: pb::Status,
+    to: pb::Status,
+    actor: &'a str,
+}
+
+impl Steps {
+    /// Over an empty database.
+    pub async fn open(url: &str, ledger: Channel, clock: Clock) -> anyhow::Result<Self> {
+        let (changes, _) = broadcast::channel(BEHIND);
+        let ledger = AccountServiceClient::new(ledger);
+        Ok(Self { books: Books::open(url).await?, ledger, clock, changes })
+    }
+
+    /// Follows all changes from now on.
+    pub fn follow(&self) -> broadcast::Receiver<pb::StatusChange> {
+        self.changes.subscribe()
+    }
+
+    /// The person asks. The hold has the request's key, so a repetition places no second one.
+    pub async fn request(
+        &self,
+        asked: &pb::RequestWithdrawalRequest,
+    ) -> Result<(CashOut, bool), Status> {
+        let pb::RequestWithdrawalRequest { user_id, apply_minor, method, .. } = *asked;
+        let request_key = format!("{user_id}:{}", asked.key);
+        let hold = request::place(hold_key(&request_key), user_id, apply_minor);
+        self.ledger.clone().place_hold(hold).await?;
+        let now_us = self.clock.now_us();
+        let content = format!("{apply_minor}:{method}:{}", asked.remark);
+        let new = CashOut {
+            id: 0,
+            digest: digest(&[content.as_bytes()]).to_vec(),
+            cash_sn: uuid::Uuid::now_v7().simple().to_string(),
+            request_key,
+            user_id,
+            apply: apply_minor,
+            method: i64::from(method),
+            status: i64::from(pb::Status::InReview as i32),
+            trade_no: String::new(),
+            third_trade_no: String::new(),
+            created_at: now_us,
+            updated_at: now_us,
+            paid_at: 0,
+        };
+        let mut work = self.books.begin().await.map_err(failed)?;
+        let written = written(&mut work, &new).await;
+        let (row, change) = work.end(written).await?;
+        let replayed = change.is_none();
+        self.tell(change);
+        Ok((row, replayed))
+    }
+
+    /// Another person approves.
+    pub async fn approve(&self, id: i64, reviewer: i64) -> Result<CashOut, Failure> {
+        let mut work = self.books.begin().await.map_err(failed)?;
+        let approved = self.approved(&mut work, id, reviewer).await;
+        let (row, change) = work.end(approved).await?;
+        self.tell(Some(change));
+        Ok(row)
+    }
+
+    async fn approved(
+        &self,
+        work: &mut Work,
+        id: i64,
+        reviewer: i64,
+    ) -> Result<(CashOut, pb::StatusChange), Failure> {
+        let row = store::get(work, id).await.map_err(failed)?.ok_or_else(not_found)?;
+        if row.user_id == reviewer {
+            return Err(Failure::new(Reason::SelfReview, "another person must decide on it"));
+        }
+        let row = CashOut { updated_at: self.clock.now_us(), ..row };
+        let actor = &format!("user:{reviewer}");
+        changed(work, row, Change { from: pb::Status::InReview, to: pb::Status::Approved, actor })
+            .await
+    }
+
+    /// Pays what was approved: claimed under a number, booked by the sandbox, settled, paid.
+    pub async fn pay(&self, row: CashOut) -> Result<(), Status> {
+        let trade_no = format!("{}1", row.cash_sn);
+        let claimed = CashOut { trade_no, updated_at: self.clock.now_us(), ..row };
+        let (from, to) = (pb::Status::Approved, pb::Status::Paying);
+        let claimed = self.step(claimed, Change { from, to, actor: "system" }).await?;
+
+        let third_trade_no = format!("SB{}", claimed.trade_no);
+        let mut work = self.books.begin().await.map_err(failed)?;
+        let booked = store::pay(&mut work, &claimed, &third_trade_no).await.map_err(failed);
+        work.end(booked).await?;
+
+        let hold = hold_key(&claimed.request_key);
+        let settle = request::settle(format!("settle:{hold}"), hold, claimed.apply);
+        self.ledger.clone().settle_hold(settle).await?;
+
+        let now_us = self.clock.now_us();
+        let paid = CashOut { third_trade_no, updated_at: now_us, paid_at: now_us, ..claimed };
+        let (from, to) = (pb::Status::Paying, pb::Status::Paid);
+        self.step(paid, Change { from, to, actor: "system" }).await?;
+        Ok(())
+    }
+
+    /// A cash-out as it is now.
+    pub async fn read(&self, id: i64) -> Result<CashOut, Failure> {
+        self.books.read(id).await.map_err(failed)?.ok_or_else(not_found)
+    }
+
+    async fn step(&self, row: CashOut, change: Change<'_>) -> Result<CashOut, Failure> {
+        let mut work = self.books.begin().await.map_err(failed)?;
+        let done = changed(&mut work, row, change).await;
+        let (row, change) = work.end(done).await?;
+        self.tell(Some(change));
+        Ok(row)
+    }
+
+    /// Tells the followers of what is committed; without any nobody is told.
+    fn tell(&self, change: Option<pb::StatusChange>) {
+        if let Some(change) = change {
+            let _ = self.changes.send(change);
+        }
+    }
+}
+
+/// Writes a new cash-out with its first line of history, or finds the one that used its key.
+async fn written(
+    work: &mut Work,
+    new: &CashOut,
+) -> Result<(CashOut, Option<pb::StatusChange>), Failure> {
+    if let Some(row) = store::insert(work, new).await.map_err(failed)? {
+        let actor = format!("user:{}", row.user_id);
+        let sequence = store::note(work, 0, &row, &actor).await.map_err(failed)?;
+        let change = line(sequence, pb::Status::Unspecified, &row, &actor);
+        return Ok((row, Some(change)));
+    }
+    let known = store::of_key(work, &new.request_key).await.map_err(failed)?;
+    if known.digest == new.digest {
+        return Ok((known, None));
+    }
+    Err(Failure::new(Reason::IdempotencyConflict, "the key was used with another request"))
+}
+
+/// Writes a change of status with its line of history, if the status is still the one before.
+async fn changed(
+    work: &mut Work,
+    row: CashOut,
+    Change { from, to, actor }: Change<'_>,
+) -> Result<(CashOut, pb::StatusChange), Failure> {
+    let row = CashOut { status: i64::from(to as i32), ..row };
+    let old = i64::from(from as i32);
+    if !store::save(work, old, &row).await.map_err(failed)? {
+        return Err(Failure::new(Reason::IllegalTransition, "it has another status"));
+    }
+    let sequence = store::note(work, old, &row, actor).await.map_err(failed)?;
+    let change = line(sequence, from, &row, actor);
+    Ok((row, change))
+}
+
+fn line(sequence: i64, from: pb::Status, row: &CashOut, actor: &str) -> pb::StatusChange {
+    pb::StatusChange {
+        sequence,
+        withdrawal_id: row.id,
+        user_id: row.user_id,
+        from: from.into(),
+        to: i32::try_from(row.status).unwrap_or_default(),
+        actor: actor.to_owned(),
+        at_us: row.updated_at,
+        ..Default::default()
+    }
+}
+
+fn hold_key(request_key: &str) -> String {
+    format!("cash:{request_key}")
+}
+
+fn failed(error: sqlx::Error) -> Failure {
+    database_failure(&error)
+}
+
+fn not_found() -> Failure {
+    Failure::new(Reason::WithdrawalNotFound, "there is no such withdrawal")
+}
