@@ -82,6 +82,66 @@ async fn a_statement_filters_counts_and_pages() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_by_cursor_by_number_and_by_time_agree_however_deep() -> anyhow::Result<()> {
+    for database in databases("deep").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7, 8]).await?;
+        // The histories of two people are woven into each other, so that ids of one have gaps.
+        for n in 0..60 {
+            s.clock.advance(Duration::from_secs(60));
+            s.client.post_transfer(credit(&format!("a{n}"), 7, 1 + n)).await?;
+            s.client.post_transfer(credit(&format!("b{n}"), 8, 1)).await?;
+        }
+        let whole = pb::ScanStatementRequest {
+            filter: Some(filter(7)),
+            after_id: 0,
+            oldest_first: true,
+            limit: 1000,
+        };
+        let all = s.client.scan_statement(whole).await?.into_inner().entries;
+        assert_eq!(all.len(), 60);
+        let (from_us, until_us) = (all[20].created_at_us, all[50].created_at_us);
+        let within = pb::StatementFilter { from_us, until_us, ..filter(7) };
+        let page = |page, wanted: &pb::StatementFilter| pb::ListStatementRequest {
+            filter: Some(wanted.clone()),
+            page,
+            page_size: 7,
+        };
+        for number in 1..=6_u16 {
+            let found =
+                s.client.list_statement(page(i32::from(number), &within)).await?.into_inner();
+            let newest_first: Vec<_> = all[20..50].iter().rev().cloned().collect();
+            let expected: Vec<_> =
+                newest_first.chunks(7).nth(usize::from(number) - 1).unwrap_or(&[]).to_vec();
+            assert_eq!(found.entries, expected, "page {number}");
+            let sum: i64 = (21..=50).sum();
+            assert_eq!((found.total, found.sum_available_minor), (30, sum));
+        }
+        // Every id is a cursor, also one of somebody else's entries and one that is nobody's.
+        for after_id in 0..=all[59].id + 3 {
+            for oldest_first in [true, false] {
+                let request = pb::ScanStatementRequest {
+                    filter: Some(filter(7)),
+                    after_id,
+                    oldest_first,
+                    limit: 5,
+                };
+                let found = s.client.scan_statement(request).await?.into_inner().entries;
+                let expected: Vec<_> = if oldest_first {
+                    all.iter().filter(|e| e.id > after_id).take(5).cloned().collect()
+                } else {
+                    let below = |id| after_id == 0 || id < after_id;
+                    all.iter().rev().filter(|e| below(e.id)).take(5).cloned().collect()
+                };
+                assert_eq!(found, expected, "{} after {after_id}", database.engine);
+            }
+        }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
 fn only(kind: i32, direction: pb::Direction) -> pb::StatementFilter {
     let any_of = vec![pb::Selection { kind, direction: direction.into() }];
     pb::StatementFilter { any_of, ..filter(7) }

@@ -45,6 +45,10 @@ const WRITER_PLANS: [(&str, &str); 4] = [
     ("enable_mergejoin", "off"),
 ];
 
+/// Pages that a writer keeps on SQLite, in KiB and negative as SQLite wants it: keys and accounts come in
+/// no order, and a page that has to be read again for every row makes a long history slow.
+const WRITER_CACHE: &str = "-65536";
+
 /// Runs the same expression on whichever engine it is: `on_engine!(conn, c => query(SQL).execute(&mut *c).await)`.
 #[macro_export]
 macro_rules! on_engine {
@@ -141,14 +145,6 @@ impl Database {
                 .max_connections(8)
                 .acquire_timeout(Duration::from_secs(5))
                 .max_lifetime(Duration::from_secs(1800))
-                // sqlx 0.9.0 can hand back a connection inside an open transaction when a future is
-                // dropped in BEGIN; no future of ours is dropped there, and this is the second lock.
-                .after_release(|conn, _| {
-                    Box::pin(async move {
-                        bounded(sqlx::raw_sql("ROLLBACK").execute(conn)).await?;
-                        Ok(true)
-                    })
-                })
                 .connect_lazy_with(options.clone());
             return Ok(Self {
                 readers: Engine::Postgres(pool),
@@ -171,7 +167,10 @@ impl Database {
     /// When the database does not answer.
     pub async fn connect(&self) -> Result<Conn, sqlx::Error> {
         Ok(match &self.options {
-            Engine::Sqlite(options) => Engine::Sqlite(options.connect().await?),
+            Engine::Sqlite(options) => {
+                let options = options.clone().pragma("cache_size", WRITER_CACHE);
+                Engine::Sqlite(options.connect().await?)
+            }
             Engine::Postgres(options) => {
                 Engine::Postgres(options.clone().options(WRITER_PLANS).connect().await?)
             }
@@ -186,17 +185,22 @@ impl Database {
         }
     }
 
-    /// A read-only transaction in which every statement sees the same moment. Never start it in a
-    /// future that may be dropped (handlers run detached, see `serve`).
+    /// A read-only transaction in which every statement sees the same moment.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
         Ok(match &self.readers {
             Engine::Sqlite(pool) => Engine::Sqlite(pool.begin().await?),
-            Engine::Postgres(pool) => Engine::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
-            ),
+            Engine::Postgres(pool) => {
+                // sqlx 0.9.0 hands a connection back inside an open transaction when a future is
+                // dropped in BEGIN; this one is in a task that nobody drops.
+                let pool = pool.clone();
+                let begun = tokio::spawn(async move {
+                    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+                });
+                Engine::Postgres(begun.await.map_err(|_| sqlx::Error::WorkerCrashed)??)
+            }
         })
     }
 

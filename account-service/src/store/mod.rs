@@ -5,11 +5,11 @@
 
 pub mod holders;
 pub mod load;
+mod positions;
 pub mod reads;
 pub mod rows;
 pub mod standing;
 pub mod statement;
-
 pub mod verify;
 pub mod write;
 mod write_postgres;
