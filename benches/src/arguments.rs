@@ -12,8 +12,8 @@ use crate::load::scenario::{SCENARIOS, Scenario, named};
 pub enum Order {
     /// Compare.
     Compare(Plan),
-    /// Be the baseline, on this database.
-    Baseline(SocketAddr, String),
+    /// Be the baseline, on this database, with the accounts of so many people.
+    Baseline(SocketAddr, String, i64),
     /// Be the echo.
     Echo(SocketAddr),
 }
@@ -43,7 +43,8 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
     let text = |from: &ArgMatches, name| from.get_one::<String>(name).cloned().unwrap_or_default();
     match given.subcommand() {
         Some(("baseline", own)) => {
-            Ok(Order::Baseline(text(own, "listen").parse()?, text(own, "database-url")))
+            let people = own.get_one("people").copied().unwrap_or_default();
+            Ok(Order::Baseline(text(own, "listen").parse()?, text(own, "database-url"), people))
         }
         Some(("echo", own)) => Ok(Order::Echo(text(own, "listen").parse()?)),
         _ => {
@@ -66,6 +67,7 @@ fn command() -> Command {
     let names: Vec<&str> = SCENARIOS.iter().map(|s| s.name).collect();
     let listen = || Arg::new("listen").long("listen").default_value("127.0.0.1:0");
     let url = Arg::new("database-url").long("database-url").required(true);
+    let people = Arg::new("people").long("people").value_parser(value_parser!(i64));
     Command::new("bench")
         .about("Compares the account service with a textbook ledger, side by side in one run")
         .args([
@@ -79,7 +81,11 @@ fn command() -> Command {
                 .value_name("NAME,..")
                 .value_delimiter(',')
                 .action(clap::ArgAction::Append)
-                .help(format!("Only these of {}", names.join(", "))),
+                .help(format!(
+                    "Only these of {}; a million accounts take minutes to prepare, so \
+                     credit-256-million runs only when it is named",
+                    names.join(", ")
+                )),
             Arg::new("seconds")
                 .long("seconds")
                 .value_parser(value_parser!(u32).range(1..=3600))
@@ -101,7 +107,7 @@ fn command() -> Command {
                 .help("Where databases are made; a real disk [default: the temporary directory]"),
         ])
         .subcommands([
-            Command::new("baseline").hide(true).args([listen(), url]),
+            Command::new("baseline").hide(true).args([listen(), url, people]),
             Command::new("echo").hide(true).arg(listen()),
         ])
 }

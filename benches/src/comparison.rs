@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::check::{Money, Verified, verify};
 use crate::engine::Engine;
 use crate::load::scenario::{Act, Scenario};
-use crate::load::{Client, FUNDS, connect, prepare};
+use crate::load::{Client, connect, prepare};
 use crate::measure::{Round, round};
 use crate::process::reading::Memory;
 use crate::target::{Server, Target};
@@ -47,7 +47,7 @@ pub struct Comparison {
 }
 
 /// What one server showed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Subject {
     /// Which.
     pub target: Target,
@@ -116,25 +116,25 @@ async fn start(
     } else {
         (scenario.act, scenario.in_flight)
     };
-    let server = Server::start(target, engine, number).await?;
+    let people = scenario.population().people();
+    let server = Server::start(target, engine, number, people).await?;
     let clients = connect(&server.process.address, part.1).await?;
-    if target != Target::Echo {
-        let funds = if scenario.needs_funds() { FUNDS } else { 0 };
-        prepare(&clients, scenario.population().people(), funds, seed).await?;
+    let opens = target == Target::Ours || (target == Target::Baseline && scenario.funds() > 0);
+    if opens {
+        prepare(&clients, people, scenario.funds(), seed).await?;
     }
     Ok(Running { server, clients, part, rounds: vec![] })
 }
 
 async fn end(scenario: &Scenario, one: Running, engine: &Engine) -> anyhow::Result<Subject> {
-    let Running { server, clients, part, rounds } = one;
+    let Running { server, clients, rounds, .. } = one;
     let (target, at_rest) = (server.target, server.at_rest);
     let money = if target == Target::Echo {
         None
     } else {
-        let sum = |of: fn(&Round) -> u64| rounds.iter().map(of).sum::<u64>();
-        let told = (sum(|r| r.answered), sum(|r| r.failed));
+        let moved = rounds.iter().map(|r| r.moved).sum();
         let people = scenario.population().people();
-        Some(Money::count(&clients, part.0, people, scenario.needs_funds(), told).await?)
+        Some(Money::count(&clients, people, scenario.funds(), moved).await?)
     };
     drop(clients);
     let left = server.end().await?;

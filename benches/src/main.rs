@@ -10,6 +10,7 @@ mod check;
 mod comparison;
 mod echo;
 mod engine;
+mod goal;
 mod load;
 mod machine;
 mod measure;
@@ -50,8 +51,9 @@ fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     match arguments::read()? {
-        Order::Baseline(listen, url) => {
+        Order::Baseline(listen, url, people) => {
             let server = baseline::Textbook::open(&url, Clock::system()).await?;
+            server.open_everybody(people).await?;
             surface::serve("baseline", listen, server).await
         }
         Order::Echo(listen) => surface::serve("echo", listen, echo::Echo).await,
@@ -102,8 +104,7 @@ async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::
     let report = Report { machine, engine: engine.description.clone(), effort, comparisons };
     print!("{}", report.markdown()?);
     if let Some(path) = &plan.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, json).with_context(|| path.display().to_string())?;
+        std::fs::write(path, report.json()?).with_context(|| path.display().to_string())?;
     }
     let faults = report.faults();
     anyhow::ensure!(faults.is_empty(), "these figures do not count:\n{}", faults.join("\n"));

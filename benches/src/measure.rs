@@ -9,8 +9,9 @@ use tokio::time::sleep_until;
 
 use crate::engine::Engine;
 use crate::load::population::Population;
-use crate::load::scenario::Act;
-use crate::load::{Client, Seen, Window, run};
+use crate::load::seen::{Moved, Seen};
+use crate::load::step::Act;
+use crate::load::{Client, Window, run};
 use crate::process::reading::{Memory, cpu_us, machine_us, memory};
 use crate::target::{Server, Target};
 
@@ -18,7 +19,7 @@ use crate::target::{Server, Target};
 pub const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What one round showed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Round {
     /// Who was measured.
     pub target: Target,
@@ -50,6 +51,23 @@ pub struct Round {
     pub failed: u64,
     /// What the first of them said.
     pub first_failure: Option<String>,
+    /// What happened to the money.
+    pub moved: Moved,
+    /// Reads that went on beside, and are not counted above.
+    pub reads: Option<Reads>,
+}
+
+/// What readers saw while others wrote; a read is a balance and then a page of its statement.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Reads {
+    /// Per second.
+    pub per_second: u64,
+    /// Half were answered in this time, microseconds.
+    pub p50_us: u64,
+    /// 99 of 100 were.
+    pub p99_us: u64,
+    /// All were.
+    pub max_us: u64,
 }
 
 /// CPU time used so far, microseconds.
@@ -100,11 +118,9 @@ fn told(
     (before, after): (&Spent, &Spent),
     memory: Memory,
 ) -> anyhow::Result<Round> {
-    let mut latencies = Histogram::<u32>::new_with_bounds(1, 600_000_000, 3)?;
-    for us in &seen.latencies_us {
-        latencies.saturating_record(u64::from(*us));
-    }
+    let latencies = histogram(&seen.latencies_us)?;
     let window_us = u64::try_from(measured.as_micros()).context("a window of ages")?;
+    let reads = reads(&seen.reads_us, window_us)?;
     let counted = seen.counted;
     let service = after.service.saturating_sub(before.service);
     let database = after.database.saturating_sub(before.database);
@@ -129,5 +145,26 @@ fn told(
         answered: seen.answered,
         failed: seen.failed,
         first_failure: seen.first_failure,
+        moved: seen.moved,
+        reads,
     })
+}
+
+/// Of latencies in microseconds.
+pub fn histogram(latencies_us: &[u32]) -> anyhow::Result<Histogram<u32>> {
+    let mut histogram = Histogram::<u32>::new_with_bounds(1, 600_000_000, 3)?;
+    for us in latencies_us {
+        histogram.saturating_record(u64::from(*us));
+    }
+    Ok(histogram)
+}
+
+fn reads(latencies_us: &[u32], window_us: u64) -> anyhow::Result<Option<Reads>> {
+    let latencies = histogram(latencies_us)?;
+    Ok((!latencies.is_empty()).then(|| Reads {
+        per_second: (latencies.len() * 1_000_000).checked_div(window_us).unwrap_or_default(),
+        p50_us: latencies.value_at_quantile(0.5),
+        p99_us: latencies.value_at_quantile(0.99),
+        max_us: latencies.max(),
+    }))
 }

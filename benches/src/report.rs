@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::comparison::{Comparison, Effort, Subject};
 use crate::engine::Description;
+use crate::goal::{Verdict, verdicts};
 use crate::machine::Machine;
 use crate::measure::Round;
 use crate::summary::{Ratio, cpu, hundredths, median, mib, time};
@@ -42,11 +43,27 @@ impl Report {
         (median(all), worst)
     }
 
+    /// Everything, with the verdicts on the goals.
+    pub fn json(&self) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        struct Judged<'a> {
+            #[serde(flatten)]
+            report: &'a Report,
+            goals: Vec<Verdict>,
+        }
+        serde_json::to_string_pretty(&Judged { report: self, goals: self.goals() })
+    }
+
+    fn goals(&self) -> Vec<Verdict> {
+        verdicts(self.engine.engine, &self.comparisons)
+    }
+
     /// The tables.
     pub fn markdown(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         self.head(&mut out)?;
         self.ratios(&mut out)?;
+        self.judged(&mut out)?;
         self.figures(&mut out)?;
         self.checks(&mut out)?;
         Ok(out)
@@ -84,15 +101,16 @@ impl Report {
         writeln!(
             out,
             "| scenario | throughput, × baseline (least – most) | p50, × baseline | p99, × baseline \
-             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo |"
+             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo | goals met |"
         )?;
-        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|")?;
+        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
+        let goals = self.goals();
         for comparison in &self.comparisons {
             let ratio = |of, below| comparison.ratio(of, Target::Ours, below);
             let one = |of| shown(ratio(of, Target::Baseline));
             writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
                 comparison.scenario,
                 spread(ratio(|r| r.per_second, Target::Baseline)),
                 one(|r| r.p50_us),
@@ -100,7 +118,24 @@ impl Report {
                 one(|r| r.service_cpu_ns),
                 one(all_cpu_ns),
                 shown(ratio(|r| r.per_second, Target::Echo)),
+                tally(&goals, comparison.scenario),
             )?;
+        }
+        writeln!(out)
+    }
+
+    fn judged(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "| scenario | measure | goal | in this run | met |")?;
+        writeln!(out, "|---|---|--:|--:|---|")?;
+        for verdict in self.goals() {
+            let Verdict { scenario, measure, goal, found, met, .. } = verdict;
+            let found = found.unwrap_or_else(|| "not measured".to_owned());
+            let met = match met {
+                Some(true) => "yes",
+                Some(false) => "**no**",
+                None => "–",
+            };
+            writeln!(out, "| {scenario} | {measure} | {goal} | {found} | {met} |")?;
         }
         writeln!(out)
     }
@@ -164,15 +199,24 @@ fn figure(out: &mut String, scenario: &str, subject: &Subject) -> std::fmt::Resu
     )
 }
 
+/// How many of a scenario's own goals were met.
+fn tally(goals: &[Verdict], scenario: &str) -> String {
+    let own = goals.iter().filter(|v| v.scenario == scenario);
+    let (met, all) =
+        own.fold((0, 0), |(met, all), v| (met + u32::from(v.met == Some(true)), all + 1));
+    if all == 0 { "–".to_owned() } else { format!("{met} of {all}") }
+}
+
 fn all_cpu_ns(round: &Round) -> u64 {
     round.service_cpu_ns + round.database_cpu_ns + round.client_cpu_ns
 }
 
 fn shown(ratio: Option<Ratio>) -> String {
-    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median))
+    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median / 10))
 }
 
 fn spread(ratio: Option<Ratio>) -> String {
     let Some(Ratio { least, median, most }) = ratio else { return "–".to_owned() };
-    format!("**{}** ({} – {})", hundredths(median), hundredths(least), hundredths(most))
+    let [least, median, most] = [least, median, most].map(|ratio| hundredths(ratio / 10));
+    format!("**{median}** ({least} – {most})")
 }

@@ -11,10 +11,11 @@ use crate::process::Process;
 use crate::process::reading::{Memory, memory};
 
 /// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// The account service, as it is shipped.
+    #[default]
     Ours,
     /// The textbook service.
     Baseline,
@@ -45,8 +46,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a fresh database; `number` tells databases of one run apart.
-    pub async fn start(target: Target, engine: &Engine, number: usize) -> anyhow::Result<Self> {
+    /// Starts it on a fresh database; `number` tells databases of one run apart. The baseline opens
+    /// the accounts of `people` before it is ready, the others are asked to.
+    pub async fn start(
+        target: Target,
+        engine: &Engine,
+        number: usize,
+        people: i64,
+    ) -> anyhow::Result<Self> {
         let database = if target == Target::Echo {
             None
         } else {
@@ -62,7 +69,9 @@ impl Server {
                 Process::start(&service()?, &arguments)?
             }
             Target::Baseline => {
-                let arguments = ["baseline", "--listen", listen, "--database-url", url];
+                let people = people.to_string();
+                let arguments =
+                    ["baseline", "--listen", listen, "--database-url", url, "--people", &people];
                 Process::start(&std::env::current_exe()?, &arguments)?
             }
             Target::Echo => {
