@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use crate::comparison::Comparison;
-use crate::summary::{mib, thousandths};
+use crate::pressure::{HALF_PEAK, OVERLOAD, WATCHED_MS};
+use crate::summary::{mib, thousandths, time};
 use crate::target::Target;
 
 /// In place of a scenario's name: holds in every scenario, and the worst counts.
@@ -21,6 +22,15 @@ pub enum Measure {
     P50,
     /// Our movements per second as a part of the echo's, per mille.
     OfEcho,
+    /// Our movements per second as a part of the raw limit of batched writes, per mille.
+    OfRaw,
+    /// 99 of 100 of our calls, from when they were due, in the named stretch of an open loop,
+    /// microseconds.
+    P99(&'static str),
+    /// Of our refusals under overload those that told when to come again, per mille.
+    ToldWhen,
+    /// From the end of an overload until our latency was back, milliseconds.
+    Back,
     /// Our movements per second as a part of ours in another scenario, per mille.
     Beside(&'static str),
     /// Our memory before the first call, KiB.
@@ -63,7 +73,7 @@ const fn goal(
 /// Every goal, in the order of the scenarios.
 pub const GOALS: &[Goal] = {
     use Bound::{AtLeast, AtMost};
-    use Measure::{AtRest, Beside, OfEcho, P50, Throughput, UnderLoad};
+    use Measure::{AtRest, Back, Beside, OfEcho, OfRaw, P50, P99, Throughput, ToldWhen, UnderLoad};
     &[
         goal("postgres", "credit-1", P50, AtMost(800)),
         goal("sqlite", "credit-64", Throughput, AtLeast(5_000)),
@@ -78,6 +88,11 @@ pub const GOALS: &[Goal] = {
         goal("postgres", "hold-settle-256", Throughput, AtLeast(6_000)),
         goal("postgres", "batch-1000", Throughput, AtLeast(20_000)),
         goal("sqlite", "batch-1000", Throughput, AtLeast(12_000)),
+        goal("postgres", "batch-1000", OfRaw, AtLeast(600)),
+        goal("", "half-peak", P99(HALF_PEAK), AtMost(20_000)),
+        goal("", "overload", P99(OVERLOAD), AtMost(1_000_000)),
+        goal("", "overload", ToldWhen, AtLeast(1_000)),
+        goal("", "overload", Back, AtMost(5_000)),
         goal("", EVERYWHERE, AtRest, AtMost(30 * 1024)),
         goal("", EVERYWHERE, UnderLoad, AtMost(150 * 1024)),
     ]
@@ -154,13 +169,24 @@ impl Measure {
         match self {
             Self::Throughput => below(Target::Baseline),
             Self::OfEcho => below(Target::Echo),
+            Self::OfRaw => below(one.raw()?),
+            Self::P99(name) => ours.pressure.as_ref()?.of(name).map(|stretch| stretch.p99_us),
+            Self::ToldWhen => {
+                let over = ours.pressure.as_ref()?.of(OVERLOAD)?;
+                (over.told_when * 1000).checked_div(over.refused)
+            }
+            // What was not back while it was watched took at least that long.
+            Self::Back => Some(ours.pressure.as_ref()?.back_ms.unwrap_or(WATCHED_MS)),
             Self::P50 => Some(one.ratio(|r| r.p50_us, Target::Ours, Target::Baseline)?.median),
             Self::Beside(name) => {
                 let other = all.iter().find(|c| c.scenario == name)?.of(Target::Ours)?;
                 (ours.median(|r| r.per_second) * 1000).checked_div(other.median(|r| r.per_second))
             }
             Self::AtRest => Some(ours.at_rest.resident_kib),
-            Self::UnderLoad => ours.rounds.iter().map(|r| r.memory.peak_kib).max(),
+            Self::UnderLoad => {
+                let pressed = ours.pressure.iter().map(|p| p.memory.peak_kib);
+                ours.rounds.iter().map(|r| r.memory.peak_kib).chain(pressed).max()
+            }
         }
     }
 
@@ -169,6 +195,10 @@ impl Measure {
             Self::Throughput => "throughput, × baseline".to_owned(),
             Self::P50 => "p50, × baseline".to_owned(),
             Self::OfEcho => "throughput, × echo".to_owned(),
+            Self::OfRaw => "throughput, × raw batched writes".to_owned(),
+            Self::P99(stretch) => format!("p99 at {stretch}"),
+            Self::ToldWhen => "refusals that told when to come again".to_owned(),
+            Self::Back => "latency back after overload".to_owned(),
             Self::Beside(name) => format!("throughput, × ours in {name}"),
             Self::AtRest => "memory at rest".to_owned(),
             Self::UnderLoad => "memory under load".to_owned(),
@@ -177,7 +207,14 @@ impl Measure {
 
     fn shown(self, figure: u64) -> String {
         match self {
-            Self::Throughput | Self::P50 | Self::OfEcho | Self::Beside(_) => thousandths(figure),
+            Self::Throughput
+            | Self::P50
+            | Self::OfEcho
+            | Self::OfRaw
+            | Self::ToldWhen
+            | Self::Beside(_) => thousandths(figure),
+            Self::P99(_) => time(figure),
+            Self::Back => format!("{figure} ms"),
             Self::AtRest | Self::UnderLoad => format!("{} MiB", mib(figure)),
         }
     }

@@ -14,10 +14,14 @@ mod goal;
 mod load;
 mod machine;
 mod measure;
+mod pressure;
 mod process;
+mod raw;
 mod report;
+mod running;
 mod summary;
 mod surface;
+mod tables;
 mod target;
 
 use std::process::{Command, ExitCode};

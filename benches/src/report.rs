@@ -8,8 +8,8 @@ use crate::comparison::{Comparison, Effort, Subject};
 use crate::engine::Description;
 use crate::goal::{Verdict, verdicts};
 use crate::machine::Machine;
-use crate::measure::Round;
 use crate::summary::{Ratio, cpu, hundredths, median, mib, time};
+use crate::tables;
 use crate::target::Target;
 
 /// From here on the absolute figures are somebody else's as well.
@@ -65,6 +65,9 @@ impl Report {
         self.ratios(&mut out)?;
         self.judged(&mut out)?;
         self.figures(&mut out)?;
+        tables::reads(&mut out, &self.comparisons)?;
+        tables::pressure(&mut out, &self.comparisons)?;
+        tables::disk(&mut out, &self.comparisons)?;
         self.checks(&mut out)?;
         Ok(out)
     }
@@ -101,23 +104,24 @@ impl Report {
         writeln!(
             out,
             "| scenario | throughput, × baseline (least – most) | p50, × baseline | p99, × baseline \
-             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo | goals met |"
+             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo | × raw | goals met |"
         )?;
-        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
+        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         let goals = self.goals();
         for comparison in &self.comparisons {
             let ratio = |of, below| comparison.ratio(of, Target::Ours, below);
             let one = |of| shown(ratio(of, Target::Baseline));
             writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 comparison.scenario,
                 spread(ratio(|r| r.per_second, Target::Baseline)),
                 one(|r| r.p50_us),
                 one(|r| r.p99_us),
-                one(|r| r.service_cpu_ns),
-                one(all_cpu_ns),
+                one(|r| r.cost.service_cpu_ns),
+                one(|r| r.cost.all_ns()),
                 shown(ratio(|r| r.per_second, Target::Echo)),
+                shown(comparison.raw().and_then(|raw| ratio(|r| r.per_second, raw))),
                 tally(&goals, comparison.scenario),
             )?;
         }
@@ -191,9 +195,9 @@ fn figure(out: &mut String, scenario: &str, subject: &Subject) -> std::fmt::Resu
         subject.median(|r| r.per_second),
         time(subject.median(|r| r.p50_us)),
         time(subject.median(|r| r.p99_us)),
-        cpu(subject.median(|r| r.service_cpu_ns)),
-        cpu(subject.median(|r| r.database_cpu_ns)),
-        cpu(subject.median(|r| r.client_cpu_ns)),
+        cpu(subject.median(|r| r.cost.service_cpu_ns)),
+        cpu(subject.median(|r| r.cost.database_cpu_ns)),
+        cpu(subject.median(|r| r.cost.client_cpu_ns)),
         mib(subject.at_rest.resident_kib),
         mib(after),
     )
@@ -205,10 +209,6 @@ fn tally(goals: &[Verdict], scenario: &str) -> String {
     let (met, all) =
         own.fold((0, 0), |(met, all), v| (met + u32::from(v.met == Some(true)), all + 1));
     if all == 0 { "–".to_owned() } else { format!("{met} of {all}") }
-}
-
-fn all_cpu_ns(round: &Round) -> u64 {
-    round.service_cpu_ns + round.database_cpu_ns + round.client_cpu_ns
 }
 
 fn shown(ratio: Option<Ratio>) -> String {

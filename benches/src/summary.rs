@@ -33,6 +33,13 @@ pub struct Ratio {
 }
 
 impl Comparison {
+    /// The faster of the raw writers, if they were measured.
+    pub fn raw(&self) -> Option<Target> {
+        let raw = |s: &&Subject| matches!(s.target, Target::RawOne | Target::RawTwo);
+        let subjects = self.subjects.iter().filter(raw);
+        subjects.max_by_key(|s| s.median(|r| r.per_second)).map(|s| s.target)
+    }
+
     /// How a figure of one server relates to that of another, round by round.
     pub fn ratio(&self, of: fn(&Round) -> u64, above: Target, below: Target) -> Option<Ratio> {
         let (above, below) = (self.of(above)?, self.of(below)?);

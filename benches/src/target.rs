@@ -12,7 +12,7 @@ use crate::process::reading::{Memory, memory};
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The account service, as it is shipped.
     #[default]
@@ -21,15 +21,30 @@ pub enum Target {
     Baseline,
     /// No database at all.
     Echo,
+    /// No service at all: one connection that writes batches.
+    RawOne,
+    /// The same with two connections.
+    RawTwo,
 }
 
 impl Target {
-    /// As tables and databases call it.
+    /// As tables call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::Baseline => "baseline",
             Self::Echo => "echo",
+            Self::RawOne => "raw, 1 connection",
+            Self::RawTwo => "raw, 2 connections",
+        }
+    }
+
+    /// As databases call it: plain letters.
+    pub fn database(self) -> &'static str {
+        match self {
+            Self::RawOne => "rawone",
+            Self::RawTwo => "rawtwo",
+            served => served.name(),
         }
     }
 }
@@ -57,7 +72,7 @@ impl Server {
         let database = if target == Target::Echo {
             None
         } else {
-            let name = format!("bench{number}{}", target.name());
+            let name = format!("bench{number}{}", target.database());
             let url = engine.fresh(&name).await?;
             Some((name, url))
         };
@@ -77,9 +92,15 @@ impl Server {
             Target::Echo => {
                 Process::start(&std::env::current_exe()?, &["echo", "--listen", listen])?
             }
+            Target::RawOne | Target::RawTwo => anyhow::bail!("raw writes have no server"),
         };
         let at_rest = memory(process.pid());
         Ok(Self { target, process, at_rest, database })
+    }
+
+    /// The name of its database in the engine, if it has one.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Ends the process; tells the address of the database it leaves behind.

@@ -5,6 +5,7 @@
 //! the last movement. Must not know: whom it asks, or what it costs them.
 
 mod act;
+pub mod open;
 pub mod population;
 pub mod request;
 pub mod scenario;
@@ -24,7 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use act::Caller;
 use population::Population;
 use seen::{Moved, Seen};
-use step::Act;
+use step::{Act, Step};
 
 /// Transfers of one batch.
 pub const BATCH: u64 = 1000;
@@ -60,16 +61,22 @@ impl Window {
         Self { opens, closes: opens + measured }
     }
 
-    fn holds(&self, at: Instant) -> bool {
+    /// Whether what was answered then counts.
+    pub fn holds(&self, at: Instant) -> bool {
         self.opens <= at && at < self.closes
     }
 }
 
-/// Connections to one server.
+/// Connections to one server, as many as so many callers at a time need.
 pub async fn connect(address: &str, in_flight: usize) -> anyhow::Result<Vec<Client>> {
+    connections(address, CHANNELS.min(in_flight)).await
+}
+
+/// So many connections to one server.
+pub async fn connections(address: &str, count: usize) -> anyhow::Result<Vec<Client>> {
     let endpoint = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true);
     let mut clients = Vec::new();
-    for _ in 0..CHANNELS.min(in_flight) {
+    for _ in 0..count {
         let channel = endpoint.connect().await.with_context(|| format!("connecting {address}"))?;
         clients.push(AccountServiceClient::new(channel));
     }
@@ -111,6 +118,7 @@ async fn one(mut caller: Caller, window: Window) -> Seen {
         match result {
             Ok(()) => {
                 seen.answered += counts;
+                seen.written += if step == Step::Read { 0 } else { counts };
                 seen.moved += Moved::surely(brings);
                 if window.holds(ended) {
                     let took_us = u32::try_from((ended - began).as_micros()).unwrap_or(u32::MAX);

@@ -19,6 +19,15 @@ pub enum Spread {
     Zipf(u32),
 }
 
+/// Arrivals that do not wait for answers, after the rounds of a closed loop have shown the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// At half of the peak.
+    HalfPeak,
+    /// At ten times the peak, between two times of half of it.
+    Overload,
+}
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
@@ -35,13 +44,22 @@ pub struct Scenario {
     pub baseline: (Act, usize),
     /// Whether the echo server is measured too.
     pub echo: bool,
+    /// Whether the raw limit of batched writes is measured too.
+    pub raw: bool,
+    /// What follows in an open loop, with unary credits.
+    pub open: Option<Open>,
     /// Whether it is run when no scenario is named: its preparation does not take longer than itself.
     pub usual: bool,
 }
 
 const fn unary(name: &'static str, act: Act, spread: Spread, in_flight: usize) -> Scenario {
     let echo = matches!((act, spread), (CREDIT, Spread::Uniform(PEOPLE)));
-    Scenario { name, act, spread, in_flight, baseline: (act, in_flight), echo, usual: true }
+    let baseline = (act, in_flight);
+    Scenario { name, act, spread, in_flight, baseline, echo, raw: false, open: None, usual: true }
+}
+
+const fn open(name: &'static str, open: Open) -> Scenario {
+    Scenario { echo: false, open: Some(open), ..unary(name, CREDIT, ALIKE, 256) }
 }
 
 const CREDIT: Act = Act::Only(Step::Credit);
@@ -61,7 +79,13 @@ pub const SCENARIOS: &[Scenario] = &[
     unary("hold-settle-256", Act::Only(Step::HoldAndSettle), ALIKE, 256),
     unary("day-256", Act::Day, ALIKE, 256),
     unary("reads-256", Act::ReadsBesideWrites, ALIKE, 256),
-    Scenario { baseline: (CREDIT, 256), ..unary("batch-1000", Act::Only(Step::Batch), ALIKE, 4) },
+    Scenario {
+        baseline: (CREDIT, 256),
+        raw: true,
+        ..unary("batch-1000", Act::Only(Step::Batch), ALIKE, 4)
+    },
+    open("half-peak", Open::HalfPeak),
+    open("overload", Open::Overload),
 ];
 
 impl Scenario {

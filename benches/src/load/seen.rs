@@ -13,6 +13,8 @@ pub struct Seen {
     pub reads_us: Vec<u32>,
     /// Operations answered at any time.
     pub answered: u64,
+    /// Of these, those that wrote something.
+    pub written: u64,
     /// Operations asked for that were not answered as they should be.
     pub failed: u64,
     /// What the first of them said.
@@ -67,6 +69,7 @@ impl Seen {
         self.latencies_us.extend(other.latencies_us);
         self.reads_us.extend(other.reads_us);
         self.answered += other.answered;
+        self.written += other.written;
         self.failed += other.failed;
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.moved += other.moved;
