@@ -79,10 +79,11 @@ impl Caller {
         let answer = self.client.get_account(account(user)).await.map_err(told)?.into_inner();
         let before = answer.account.ok_or("no account in the answer")?;
         let answer = self.client.list_statement(page(user)).await.map_err(told)?.into_inner();
-        // Time does not go back between the two, and no line is missing below the newest.
+        // Time does not go back between the two.
         let newest = answer.entries.first().map_or(0, |entry| entry.seq);
-        if newest < before.last_seq || answer.total < newest {
-            return Err(format!("a statement of {newest} lines after {}", before.last_seq));
+        if newest.min(answer.total) < before.last_seq {
+            let (total, last) = (answer.total, before.last_seq);
+            return Err(format!("line {newest} of {total} is the newest after line {last}"));
         }
         Ok(())
     }
