@@ -62,6 +62,7 @@ impl Report {
     pub fn markdown(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         self.head(&mut out)?;
+        tables::short_rounds(&mut out, &self.comparisons)?;
         self.ratios(&mut out)?;
         self.judged(&mut out)?;
         self.figures(&mut out)?;
