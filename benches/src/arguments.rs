@@ -18,8 +18,8 @@ const ENTRIES: u64 = 1_000_000;
 pub enum Order {
     /// Compare.
     Compare(Plan),
-    /// Be the baseline, on this database.
-    Baseline(SocketAddr, String),
+    /// Be the baseline, on this database, with the accounts of so many people.
+    Baseline(SocketAddr, String, i64),
     /// Be the textbook cash-out service.
     BaselineCashOuts {
         /// Where to listen.
@@ -66,7 +66,8 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
     let text = |from: &ArgMatches, name| from.get_one::<String>(name).cloned().unwrap_or_default();
     match given.subcommand() {
         Some(("baseline", own)) => {
-            Ok(Order::Baseline(text(own, "listen").parse()?, text(own, "database-url")))
+            let people = own.get_one("people").copied().unwrap_or_default();
+            Ok(Order::Baseline(text(own, "listen").parse()?, text(own, "database-url"), people))
         }
         Some(("baseline-cash-outs", own)) => Ok(Order::BaselineCashOuts {
             listen: text(own, "listen").parse()?,
@@ -107,6 +108,7 @@ fn command() -> Command {
     let listen = || Arg::new("listen").long("listen").default_value("127.0.0.1:0");
     let url = Arg::new("database-url").long("database-url").required(true);
     let ledger = Arg::new("ledger").long("ledger").required(true);
+    let people = Arg::new("people").long("people").value_parser(value_parser!(i64));
     Command::new("bench")
         .about("Compares the account service with a textbook ledger, side by side in one run")
         .args([
@@ -120,7 +122,11 @@ fn command() -> Command {
                 .value_name("NAME,..")
                 .value_delimiter(',')
                 .action(clap::ArgAction::Append)
-                .help(format!("Only these of {}", names.join(", "))),
+                .help(format!(
+                    "Only these of {}; a million accounts take minutes to prepare, so \
+                     credit-256-million runs only when it is named",
+                    names.join(", ")
+                )),
             Arg::new("entries")
                 .long("entries")
                 .value_parser(value_parser!(u64).range(20_000..=100_000_000))
@@ -149,7 +155,7 @@ fn command() -> Command {
                 .help("Where databases are made; a real disk [default: the temporary directory]"),
         ])
         .subcommands([
-            Command::new("baseline").hide(true).args([listen(), url.clone()]),
+            Command::new("baseline").hide(true).args([listen(), url.clone(), people]),
             Command::new("baseline-cash-outs").hide(true).args([listen(), url, ledger]),
             Command::new("echo").hide(true).arg(listen()),
             Command::new("instructions")

@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::check::{Money, Verified, verify};
+use crate::check::{Money, Verified};
 use crate::engine::Engine;
-use crate::load::scenario::{Act, Scenario};
-use crate::load::{Client, FUNDS, connect, prepare};
-use crate::measure::{Round, round};
+use crate::load::scenario::Scenario;
+use crate::measure::Round;
+use crate::pressure::Pressure;
 use crate::process::reading::Memory;
-use crate::target::{Server, Target};
+use crate::running::{Running, targets};
+use crate::target::Target;
 
 /// How often and how long is measured.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -47,7 +48,7 @@ pub struct Comparison {
 }
 
 /// What one server showed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Subject {
     /// Which.
     pub target: Target,
@@ -59,14 +60,28 @@ pub struct Subject {
     pub money: Option<Money>,
     /// The checks of the real service.
     pub verified: Option<Verified>,
+    /// What it left on disk; the echo leaves nothing.
+    pub disk: Option<Disk>,
+    /// What it did in an open loop after the rounds.
+    pub pressure: Option<Pressure>,
 }
 
-/// A server with its clients and its part of the scenario.
-struct Running {
-    server: Server,
-    clients: Vec<Client>,
-    part: (Act, usize),
-    rounds: Vec<Round>,
+/// What a load left on disk. The size before has the accounts in it, opened and funded.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Disk {
+    /// Bytes of the database before the load.
+    pub before: u64,
+    /// Bytes after it.
+    pub after: u64,
+    /// Movements that were written in between.
+    pub written: u64,
+}
+
+impl Disk {
+    /// Bytes of one movement; nothing when there was none.
+    pub fn each(self) -> Option<u64> {
+        self.after.saturating_sub(self.before).checked_div(self.written)
+    }
 }
 
 /// Runs one; `number` tells its databases from those of others.
@@ -77,12 +92,10 @@ pub async fn compare(
     effort: Effort,
 ) -> anyhow::Result<Comparison> {
     let mut running = Vec::new();
-    let echo = scenario.echo.then_some(Target::Echo);
-    for target in [Target::Ours, Target::Baseline].into_iter().chain(echo) {
-        let started = start(scenario, target, number, engine, effort.seed).await;
+    for target in targets(scenario, engine) {
+        let started = Running::start(scenario, target, number, engine, effort.seed).await;
         running.push(started.with_context(|| format!("{}: {}", scenario.name, target.name()))?);
     }
-    let population = scenario.population();
     let length = Duration::from_millis(effort.round_ms);
     for turn in 0..u64::from(effort.rounds) {
         let seed = effort.seed.wrapping_add(turn);
@@ -91,61 +104,17 @@ pub async fn compare(
             order.reverse();
         }
         for one in order {
-            let measured =
-                round(&one.server, &one.clients, engine, one.part, &population, (seed, length))
-                    .await?;
-            one.rounds.push(measured);
+            one.round((seed, length)).await?;
         }
+    }
+    for one in &mut running {
+        one.press(effort).await?;
     }
     let mut subjects = Vec::new();
     for one in running {
-        subjects.push(end(scenario, one, engine).await?);
+        subjects.push(one.end().await?);
     }
     Ok(Comparison { scenario: scenario.name, in_flight: scenario.in_flight, subjects })
-}
-
-async fn start(
-    scenario: &Scenario,
-    target: Target,
-    number: usize,
-    engine: &Engine,
-    seed: u64,
-) -> anyhow::Result<Running> {
-    let part = if target == Target::Baseline {
-        scenario.baseline
-    } else {
-        (scenario.act, scenario.in_flight)
-    };
-    let server = Server::start(target, engine, number).await?;
-    let clients = connect(&server.process.address, part.1).await?;
-    if target != Target::Echo {
-        let funds = if scenario.needs_funds() { FUNDS } else { 0 };
-        prepare(&clients, scenario.population().people(), funds, seed).await?;
-    }
-    Ok(Running { server, clients, part, rounds: vec![] })
-}
-
-async fn end(scenario: &Scenario, one: Running, engine: &Engine) -> anyhow::Result<Subject> {
-    let Running { server, clients, part, rounds } = one;
-    let (target, at_rest) = (server.target, server.at_rest);
-    let money = if target == Target::Echo {
-        None
-    } else {
-        let sum = |of: fn(&Round) -> u64| rounds.iter().map(of).sum::<u64>();
-        let told = (sum(|r| r.answered), sum(|r| r.failed));
-        let people = scenario.population().people();
-        Some(Money::count(&clients, part.0, people, scenario.needs_funds(), told).await?)
-    };
-    drop(clients);
-    let left = server.end().await?;
-    let mut verified = None;
-    if let Some(left) = left {
-        if target == Target::Ours {
-            verified = Some(verify(&left.url).await.context("verifying the ledger")?);
-        }
-        engine.remove(&left.name).await?;
-    }
-    Ok(Subject { target, at_rest, rounds, money, verified })
 }
 
 impl Comparison {
@@ -169,6 +138,8 @@ impl Subject {
         if failed > 0 {
             faults.push(format!("{who}: {failed} calls failed, the first with {said:?}"));
         }
+        let pressed = self.pressure.iter().flat_map(Pressure::faults);
+        faults.extend(pressed.map(|fault| format!("{who}: {fault}")));
         if let Some(money) = self.money.filter(|money| !money.right()) {
             faults.push(format!("{who}: the money is wrong: {money:?}"));
         }

@@ -48,6 +48,30 @@ impl Echo {
         let (kind, amount) = request.parts.first().map_or((0, 0), |p| (p.kind, p.amount_minor));
         Ok(held(request.hold_key, kind, amount))
     }
+
+    async fn release_hold(
+        &self,
+        request: pb::ReleaseHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(held(request.hold_key, request.kind, 1))
+    }
+
+    async fn batch_get_accounts(
+        &self,
+        request: pb::BatchGetAccountsRequest,
+    ) -> Result<pb::BatchGetAccountsResponse, Failure> {
+        let accounts = request.accounts.iter().map(|_| pb::Account::default()).collect();
+        Ok(pb::BatchGetAccountsResponse { accounts })
+    }
+
+    async fn list_statement(
+        &self,
+        request: pb::ListStatementRequest,
+    ) -> Result<pb::ListStatementResponse, Failure> {
+        let lines = 0..request.page_size;
+        let entries = lines.map(|_| entry(pb::EntryKind::Task.into(), 1, String::new())).collect();
+        Ok(pb::ListStatementResponse { entries, total: 100, ..Default::default() })
+    }
 }
 
 fn held(key: String, kind: i32, amount_minor: i64) -> pb::HoldResponse {

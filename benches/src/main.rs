@@ -11,15 +11,20 @@ mod check;
 mod comparison;
 mod echo;
 mod engine;
+mod goal;
 mod instructions;
 mod load;
 mod machine;
 mod measure;
+mod pressure;
 mod process;
+mod raw;
 mod report;
+mod running;
 mod study;
 mod summary;
 mod surface;
+mod tables;
 mod target;
 
 use std::process::{Command, ExitCode};
@@ -54,8 +59,9 @@ fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     match arguments::read()? {
-        Order::Baseline(listen, url) => {
+        Order::Baseline(listen, url, people) => {
             let server = baseline::Textbook::open(&url, Clock::system()).await?;
+            server.open_everybody(people).await?;
             surface::serve("baseline", listen, server).await
         }
         Order::Instructions(update) => instructions::guard(update),
@@ -119,8 +125,7 @@ async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::
     let report = Report { machine, engine, effort, comparisons, studies };
     print!("{}", report.markdown()?);
     if let Some(path) = &plan.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, json).with_context(|| path.display().to_string())?;
+        std::fs::write(path, report.json()?).with_context(|| path.display().to_string())?;
     }
     let faults = report.faults();
     anyhow::ensure!(faults.is_empty(), "these figures do not count:\n{}", faults.join("\n"));

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::comparison::{Comparison, Effort, Subject};
 use crate::engine::Description;
+use crate::goal::{Verdict, verdicts};
 use crate::machine::Machine;
-use crate::measure::Round;
 use crate::study::{self, Studied};
 use crate::summary::{Ratio, cpu, hundredths, median, mib, time};
+use crate::tables;
 use crate::target::Target;
 
 /// From here on the absolute figures are somebody else's as well.
@@ -46,13 +47,33 @@ impl Report {
         (median(all), worst)
     }
 
+    /// Everything, with the verdicts on the goals.
+    pub fn json(&self) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        struct Judged<'a> {
+            #[serde(flatten)]
+            report: &'a Report,
+            goals: Vec<Verdict>,
+        }
+        serde_json::to_string_pretty(&Judged { report: self, goals: self.goals() })
+    }
+
+    fn goals(&self) -> Vec<Verdict> {
+        verdicts(self.engine.engine, &self.comparisons)
+    }
+
     /// The tables.
     pub fn markdown(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         self.head(&mut out)?;
         if !self.comparisons.is_empty() {
+            tables::short_rounds(&mut out, &self.comparisons)?;
             self.ratios(&mut out)?;
+            self.judged(&mut out)?;
             self.figures(&mut out)?;
+            tables::reads(&mut out, &self.comparisons)?;
+            tables::pressure(&mut out, &self.comparisons)?;
+            tables::disk(&mut out, &self.comparisons)?;
             self.checks(&mut out)?;
         }
         study::table(&mut out, &self.studies)?;
@@ -95,23 +116,42 @@ impl Report {
         writeln!(
             out,
             "| scenario | throughput, × baseline (least – most) | p50, × baseline | p99, × baseline \
-             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo |"
+             | service CPU per movement, × baseline | all CPU, × baseline | throughput, × echo | × raw | goals met |"
         )?;
-        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|")?;
+        writeln!(out, "|---|--:|--:|--:|--:|--:|--:|--:|--:|")?;
+        let goals = self.goals();
         for comparison in &self.comparisons {
             let ratio = |of, below| comparison.ratio(of, Target::Ours, below);
             let one = |of| shown(ratio(of, Target::Baseline));
             writeln!(
                 out,
-                "| {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 comparison.scenario,
                 spread(ratio(|r| r.per_second, Target::Baseline)),
                 one(|r| r.p50_us),
                 one(|r| r.p99_us),
-                one(|r| r.service_cpu_ns),
-                one(all_cpu_ns),
+                one(|r| r.cost.service_cpu_ns),
+                one(|r| r.cost.all_ns()),
                 shown(ratio(|r| r.per_second, Target::Echo)),
+                shown(comparison.raw().and_then(|raw| ratio(|r| r.per_second, raw))),
+                tally(&goals, comparison.scenario),
             )?;
+        }
+        writeln!(out)
+    }
+
+    fn judged(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "| scenario | measure | goal | in this run | met |")?;
+        writeln!(out, "|---|---|--:|--:|---|")?;
+        for verdict in self.goals() {
+            let Verdict { scenario, measure, goal, found, met, .. } = verdict;
+            let found = found.unwrap_or_else(|| "not measured".to_owned());
+            let met = match met {
+                Some(true) => "yes",
+                Some(false) => "**no**",
+                None => "–",
+            };
+            writeln!(out, "| {scenario} | {measure} | {goal} | {found} | {met} |")?;
         }
         writeln!(out)
     }
@@ -167,23 +207,28 @@ fn figure(out: &mut String, scenario: &str, subject: &Subject) -> std::fmt::Resu
         subject.median(|r| r.per_second),
         time(subject.median(|r| r.p50_us)),
         time(subject.median(|r| r.p99_us)),
-        cpu(subject.median(|r| r.service_cpu_ns)),
-        cpu(subject.median(|r| r.database_cpu_ns)),
-        cpu(subject.median(|r| r.client_cpu_ns)),
+        cpu(subject.median(|r| r.cost.service_cpu_ns)),
+        cpu(subject.median(|r| r.cost.database_cpu_ns)),
+        cpu(subject.median(|r| r.cost.client_cpu_ns)),
         mib(subject.at_rest.resident_kib),
         mib(after),
     )
 }
 
-fn all_cpu_ns(round: &Round) -> u64 {
-    round.service_cpu_ns + round.database_cpu_ns + round.client_cpu_ns
+/// How many of a scenario's own goals were met.
+fn tally(goals: &[Verdict], scenario: &str) -> String {
+    let own = goals.iter().filter(|v| v.scenario == scenario);
+    let (met, all) =
+        own.fold((0, 0), |(met, all), v| (met + u32::from(v.met == Some(true)), all + 1));
+    if all == 0 { "–".to_owned() } else { format!("{met} of {all}") }
 }
 
 fn shown(ratio: Option<Ratio>) -> String {
-    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median))
+    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median / 10))
 }
 
 fn spread(ratio: Option<Ratio>) -> String {
     let Some(Ratio { least, median, most }) = ratio else { return "–".to_owned() };
-    format!("**{}** ({} – {})", hundredths(median), hundredths(least), hundredths(most))
+    let [least, median, most] = [least, median, most].map(|ratio| hundredths(ratio / 10));
+    format!("**{median}** ({least} – {most})")
 }

@@ -1,4 +1,4 @@
-//! Medians over rounds, and ratios within them. Integers only: a ratio is told in hundredths.
+//! Medians over rounds, and ratios within them. Integers only: a ratio is kept in thousandths.
 //!
 //! Two servers are divided round by round, and the median of these ratios is told: what slows a round
 //! down slows both, so it falls out.
@@ -21,7 +21,7 @@ impl Subject {
     }
 }
 
-/// A ratio over several rounds, in hundredths.
+/// A ratio over several rounds, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ratio {
     /// The smallest of any round.
@@ -33,12 +33,19 @@ pub struct Ratio {
 }
 
 impl Comparison {
+    /// The faster of the raw writers, if they were measured.
+    pub fn raw(&self) -> Option<Target> {
+        let raw = |s: &&Subject| matches!(s.target, Target::RawOne | Target::RawTwo);
+        let subjects = self.subjects.iter().filter(raw);
+        subjects.max_by_key(|s| s.median(|r| r.per_second)).map(|s| s.target)
+    }
+
     /// How a figure of one server relates to that of another, round by round.
     pub fn ratio(&self, of: fn(&Round) -> u64, above: Target, below: Target) -> Option<Ratio> {
         let (above, below) = (self.of(above)?, self.of(below)?);
         let pairs = above.rounds.iter().zip(&below.rounds);
         let ratios: Option<Vec<u64>> =
-            pairs.map(|(a, b)| (of(a) * 100).checked_div(of(b))).collect();
+            pairs.map(|(a, b)| (of(a) * 1000).checked_div(of(b))).collect();
         let ratios = ratios.filter(|ratios| !ratios.is_empty())?;
         let least = ratios.iter().copied().min()?;
         let most = ratios.iter().copied().max()?;
@@ -49,6 +56,11 @@ impl Comparison {
 /// A number of hundredths as people write it.
 pub fn hundredths(value: u64) -> String {
     format!("{}.{:02}", value / 100, value % 100)
+}
+
+/// A number of thousandths as people write it.
+pub fn thousandths(value: u64) -> String {
+    format!("{}.{:03}", value / 1000, value % 1000)
 }
 
 /// Microseconds, from 10 ms up as milliseconds.
@@ -83,6 +95,7 @@ mod tests {
     fn numbers_read_as_people_write_them() {
         assert_eq!(hundredths(771), "7.71");
         assert_eq!(hundredths(5), "0.05");
+        assert_eq!(thousandths(12_034), "12.034");
         assert_eq!(time(9_999), "9999 µs");
         assert_eq!(time(88_260), "88.2 ms");
         assert_eq!(cpu(43_270), "43.2");

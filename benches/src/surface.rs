@@ -1,4 +1,4 @@
-//! The account service's methods for the servers we compare with: five are answered, the rest refused.
+//! The account service's methods for the servers we compare with: eight are answered, the rest refused.
 //!
 //! Also how such a server is served: through the same listener, limits and task per call as the real
 //! service, so that a difference between them is a difference of their ledgers. Must not know: any rule.
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
-/// Implements the service: the five methods ask the server's own of the same name, the rest refuse.
+/// Implements the service: the answered methods ask the server's own of the same name, the rest refuse.
 macro_rules! surface {
     ($server:ty) => {
         $crate::surface::surface! { $server;
@@ -25,12 +25,13 @@ macro_rules! surface {
             post_transfer: PostTransferRequest => PostTransferResponse;
             place_hold: PlaceHoldRequest => HoldResponse;
             settle_hold: SettleHoldRequest => HoldResponse;
+            list_statement: ListStatementRequest => ListStatementResponse;
+            release_hold: ReleaseHoldRequest => HoldResponse;
+            batch_get_accounts: BatchGetAccountsRequest => BatchGetAccountsResponse;
             } refused {
             post_transfers: PostTransfersRequest => PostTransfersResponse;
-            batch_get_accounts: BatchGetAccountsRequest => BatchGetAccountsResponse;
             get_balance_at: GetBalanceAtRequest => GetBalanceAtResponse;
             adjust_account: AdjustAccountRequest => AdjustAccountResponse;
-            release_hold: ReleaseHoldRequest => HoldResponse;
             abandon_hold: AbandonHoldRequest => HoldResponse;
             get_hold: GetHoldRequest => Hold;
             list_holds: ListHoldsRequest => ListHoldsResponse;
@@ -42,7 +43,6 @@ macro_rules! surface {
             set_membership: SetMembershipRequest => Holder;
             bind_payee: BindPayeeRequest => Holder;
             unbind_payee: UnbindPayeeRequest => Holder;
-            list_statement: ListStatementRequest => ListStatementResponse;
             scan_statement: ScanStatementRequest => ScanStatementResponse;
             get_entry: GetEntryRequest => Entry;
             }

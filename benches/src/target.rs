@@ -11,24 +11,40 @@ use crate::process::Process;
 use crate::process::reading::{Memory, memory};
 
 /// Who is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The account service, as it is shipped.
+    #[default]
     Ours,
     /// The textbook service.
     Baseline,
     /// No database at all.
     Echo,
+    /// No service at all: one connection that writes batches.
+    RawOne,
+    /// The same with two connections.
+    RawTwo,
 }
 
 impl Target {
-    /// As tables and databases call it.
+    /// As tables call it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::Baseline => "baseline",
             Self::Echo => "echo",
+            Self::RawOne => "raw, 1 connection",
+            Self::RawTwo => "raw, 2 connections",
+        }
+    }
+
+    /// As databases call it: plain letters.
+    pub fn database(self) -> &'static str {
+        match self {
+            Self::RawOne => "rawone",
+            Self::RawTwo => "rawtwo",
+            served => served.name(),
         }
     }
 }
@@ -45,12 +61,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a fresh database; `number` tells databases of one run apart.
-    pub async fn start(target: Target, engine: &Engine, number: usize) -> anyhow::Result<Self> {
+    /// Starts it on a fresh database; `number` tells databases of one run apart. The baseline opens
+    /// the accounts of `people` before it is ready, the others are asked to.
+    pub async fn start(
+        target: Target,
+        engine: &Engine,
+        number: usize,
+        people: i64,
+    ) -> anyhow::Result<Self> {
         let database = if target == Target::Echo {
             None
         } else {
-            let name = format!("bench{number}{}", target.name());
+            let name = format!("bench{number}{}", target.database());
             let url = engine.fresh(&name).await?;
             Some((name, url))
         };
@@ -62,15 +84,23 @@ impl Server {
                 Process::start(&service()?, &arguments)?
             }
             Target::Baseline => {
-                let arguments = ["baseline", "--listen", listen, "--database-url", url];
+                let people = people.to_string();
+                let arguments =
+                    ["baseline", "--listen", listen, "--database-url", url, "--people", &people];
                 Process::start(&std::env::current_exe()?, &arguments)?
             }
             Target::Echo => {
                 Process::start(&std::env::current_exe()?, &["echo", "--listen", listen])?
             }
+            Target::RawOne | Target::RawTwo => anyhow::bail!("raw writes have no server"),
         };
         let at_rest = memory(process.pid());
         Ok(Self { target, process, at_rest, database })
+    }
+
+    /// The name of its database in the engine, if it has one.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Ends the process; tells the address of the database it leaves behind.

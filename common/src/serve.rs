@@ -36,7 +36,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take to send its headers, and to take any part of an answer.
     pub header_timeout: Duration,
-    /// Requests in flight over all connections; more are refused at once.
+    /// Requests in flight over all connections; more are refused at once. Few enough that those which
+    /// were let in are answered within a second by a machine that is asked for ten times its best.
     pub requests: usize,
 }
 
@@ -55,7 +56,7 @@ impl Default for Limits {
             version: Version::Http2,
             connections: 4096,
             header_timeout: Duration::from_secs(10),
-            requests: 8192,
+            requests: 2048,
         }
     }
 }

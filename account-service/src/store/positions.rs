@@ -1,8 +1,8 @@
 //! Where a time or a cursor stands in a history: binary searches over dense sequences, whose times and
 //! ids never go back. A day or a page deep in history is found like today's, and no index on time is
-//! needed. Must not know: what is shown of a history.
+//! needed. What is found stays true: entries are only ever appended. Must not know: what is shown.
 
-use cashout_common::db::Snapshot;
+use cashout_common::db::Readers;
 use cashout_common::on_engine;
 
 type Read<T> = Result<T, sqlx::Error>;
@@ -41,49 +41,45 @@ const LEFT: &str = "SELECT available_after, frozen_after, seq FROM entry \
     WHERE account_id = $1 AND seq = $2";
 
 /// How many entries of an account are older than a time, which is the sequence of the last of them.
-pub(super) async fn seq_before(snapshot: &mut Snapshot, account: i64, us: i64) -> Read<i64> {
-    found(snapshot, SEQ_BEFORE, account, us).await
+pub(super) async fn seq_before(readers: &Readers, account: i64, us: i64) -> Read<i64> {
+    found(readers, SEQ_BEFORE, account, us).await
 }
 
 /// How many entries of the ledger are older than a time.
-pub(super) async fn id_before(snapshot: &mut Snapshot, us: i64) -> Read<i64> {
-    let id: Option<i64> = on_engine!(&mut *snapshot, tx =>
-        sqlx::query_scalar(ID_BEFORE).bind(us).fetch_one(&mut **tx).await?);
+pub(super) async fn id_before(readers: &Readers, us: i64) -> Read<i64> {
+    let id: Option<i64> = on_engine!(readers, p =>
+        sqlx::query_scalar(ID_BEFORE).bind(us).fetch_one(p).await?);
     Ok(id.unwrap_or_default())
 }
 
 /// The sequence at which a page after a cursor begins, itself not on the page. A cursor is nearly
 /// always an entry of the account; any other id stands between two of them.
 pub(super) async fn of_cursor(
-    snapshot: &mut Snapshot,
+    readers: &Readers,
     account: i64,
     id: i64,
     oldest_first: bool,
 ) -> Read<i64> {
-    let own: Option<i64> = on_engine!(&mut *snapshot, tx =>
-        sqlx::query_scalar(OWN).bind(account).bind(id).fetch_optional(&mut **tx).await?);
+    let own: Option<i64> = on_engine!(readers, p =>
+        sqlx::query_scalar(OWN).bind(account).bind(id).fetch_optional(p).await?);
     match own {
         Some(seq) => Ok(seq),
         None => {
-            let below = found(snapshot, SEQ_BELOW, account, id).await?;
+            let below = found(readers, SEQ_BELOW, account, id).await?;
             Ok(if oldest_first { below } else { below + 1 })
         }
     }
 }
 
 /// Available, frozen and sequence after the entry at that sequence; zeros for none.
-pub(super) async fn left_at(
-    snapshot: &mut Snapshot,
-    account: i64,
-    seq: i64,
-) -> Read<(i64, i64, i64)> {
-    let left: Option<(i64, i64, i64)> = on_engine!(&mut *snapshot, tx =>
-        sqlx::query_as(LEFT).bind(account).bind(seq).fetch_optional(&mut **tx).await?);
+pub(super) async fn left_at(readers: &Readers, account: i64, seq: i64) -> Read<(i64, i64, i64)> {
+    let left: Option<(i64, i64, i64)> = on_engine!(readers, p =>
+        sqlx::query_as(LEFT).bind(account).bind(seq).fetch_optional(p).await?);
     Ok(left.unwrap_or_default())
 }
 
-async fn found(snapshot: &mut Snapshot, sql: &'static str, account: i64, bound: i64) -> Read<i64> {
-    let seq: Option<i64> = on_engine!(&mut *snapshot, tx =>
-        sqlx::query_scalar(sql).bind(account).bind(bound).fetch_one(&mut **tx).await?);
+async fn found(readers: &Readers, sql: &'static str, account: i64, bound: i64) -> Read<i64> {
+    let seq: Option<i64> = on_engine!(readers, p =>
+        sqlx::query_scalar(sql).bind(account).bind(bound).fetch_one(p).await?);
     Ok(seq.unwrap_or_default())
 }

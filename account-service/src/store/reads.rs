@@ -2,6 +2,7 @@
 
 use cashout_common::db::{Engine, Snapshot};
 use cashout_common::on_engine;
+use sqlx::FromRow;
 
 use super::rows::{AccountRow, EntryRow, HoldRow, account_columns, entry_select, hold_columns};
 use super::{Store, fetch_list};
@@ -28,15 +29,29 @@ const BY_PERSON: &str = concat!(
     account_columns!(),
     " FROM account_now a WHERE a.user_id = $1 AND a.currency = $2"
 );
+/// An account with its next scheduled release, in one statement and so of one moment.
+macro_rules! with_release {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            account_columns!(),
+            ", COALESCE((SELECT MIN(h.release_at) FROM hold h WHERE h.account_id = a.id \
+             AND h.state = 1 AND h.release_at > 0), 0) AS release_at, \
+             COALESCE((SELECT CAST(SUM(h.amount) AS BIGINT) FROM hold h WHERE h.account_id = a.id \
+             AND h.state = 1 AND h.release_at > 0 AND h.release_at = (SELECT MIN(m.release_at) \
+             FROM hold m WHERE m.account_id = a.id AND m.state = 1 AND m.release_at > 0)), 0) \
+             AS release_amount FROM account_now a WHERE ",
+            $condition
+        )
+    };
+}
+const VIEW_BY_ID: &str = with_release!("a.id = $1 AND a.user_id IS NOT NULL");
+const VIEW_BY_PERSON: &str = with_release!("a.user_id = $1 AND a.currency = $2");
 const OPEN_HOLDS: &str = concat!(
     "SELECT ",
     hold_columns!(),
     " FROM hold h WHERE h.account_id = $1 AND h.state = 1 ORDER BY h.id LIMIT 1000"
 );
-/// Uses hold_by_account; the open scheduled holds of one account are few.
-const NEXT_RELEASE: &str = "SELECT h.release_at, CAST(SUM(h.amount) AS BIGINT) FROM hold h \
-    WHERE h.account_id = $1 AND h.state = 1 AND h.release_at > 0 \
-    GROUP BY h.release_at ORDER BY h.release_at LIMIT 1";
 const HOLD: &str = concat!("SELECT ", hold_columns!(), " FROM hold h WHERE h.key = $1");
 const HOLDS: &str = concat!(
     "SELECT ",
@@ -58,6 +73,20 @@ const LAST_ENTRY_ID: &str = "SELECT last_entry_id FROM ledger_head WHERE id = 1"
 
 type Read<T> = Result<T, sqlx::Error>;
 
+/// The row of an account's view, by whichever name the account goes.
+macro_rules! view_of {
+    ($which:expr, $on:expr) => {{
+        let row: Option<ViewRow> = match $which {
+            Which::Id(id) => sqlx::query_as(VIEW_BY_ID).bind(id).fetch_optional($on).await?,
+            Which::Person(user, currency) => {
+                let query = sqlx::query_as(VIEW_BY_PERSON).bind(user).bind(currency.code());
+                query.fetch_optional($on).await?
+            }
+        };
+        row
+    }};
+}
+
 impl Store {
     /// One account of a person.
     ///
@@ -73,12 +102,16 @@ impl Store {
         Ok(row.map(Account::from))
     }
 
-    /// One account with its holds, all of one moment.
+    /// One account with its next release and, if asked for, its open holds, all of one moment.
     pub async fn account_view(&self, which: &Which, with_holds: bool) -> Read<Option<AccountView>> {
+        if !with_holds {
+            let row = on_engine!(self.database().readers(), p => view_of!(which, p));
+            return Ok(row.map(|row| row.into_view(vec![])));
+        }
         let mut snapshot = self.database().snapshot().await?;
-        let found = view(&mut snapshot, which, with_holds).await?;
+        let found = with_open_holds(&mut snapshot, which).await;
         on_engine!(snapshot, tx => tx.rollback().await?);
-        Ok(found)
+        found
     }
 
     /// Accounts by id and by person; those that do not exist are left out.
@@ -161,25 +194,26 @@ impl Store {
     }
 }
 
-/// One account with its holds, as of a snapshot.
-pub(super) async fn view(
-    snapshot: &mut Snapshot,
-    which: &Which,
-    with_holds: bool,
-) -> Read<Option<AccountView>> {
-    let row: Option<AccountRow> = on_engine!(&mut *snapshot, tx => match which {
-        Which::Id(id) => sqlx::query_as(BY_ID).bind(id).fetch_optional(&mut **tx).await?,
-        Which::Person(user, currency) => {
-            sqlx::query_as(BY_PERSON).bind(user).bind(currency.code()).fetch_optional(&mut **tx).await?
-        }
-    });
-    let Some(account) = row.map(Account::from) else { return Ok(None) };
-    let holds: Vec<HoldRow> = if with_holds {
-        on_engine!(&mut *snapshot, tx => sqlx::query_as(OPEN_HOLDS).bind(account.id).fetch_all(&mut **tx).await?)
-    } else {
-        vec![]
-    };
-    let next: Option<(i64, i64)> = on_engine!(&mut *snapshot, tx => sqlx::query_as(NEXT_RELEASE).bind(account.id).fetch_optional(&mut **tx).await?);
-    let open_holds = holds.into_iter().map(Hold::from).collect();
-    Ok(Some(AccountView { account, open_holds, next_release: next.unwrap_or_default() }))
+async fn with_open_holds(snapshot: &mut Snapshot, which: &Which) -> Read<Option<AccountView>> {
+    let row = on_engine!(&mut *snapshot, tx => view_of!(which, &mut **tx));
+    let Some(row) = row else { return Ok(None) };
+    let holds: Vec<HoldRow> = on_engine!(&mut *snapshot, tx =>
+        sqlx::query_as(OPEN_HOLDS).bind(row.account.id).fetch_all(&mut **tx).await?);
+    Ok(Some(row.into_view(holds.into_iter().map(Hold::from).collect())))
+}
+
+/// A row of [`VIEW_BY_ID`] or [`VIEW_BY_PERSON`].
+#[derive(Debug, FromRow)]
+struct ViewRow {
+    #[sqlx(flatten)]
+    account: AccountRow,
+    release_at: i64,
+    release_amount: i64,
+}
+
+impl ViewRow {
+    fn into_view(self, open_holds: Vec<Hold>) -> AccountView {
+        let next_release = (self.release_at, self.release_amount);
+        AccountView { account: Account::from(self.account), open_holds, next_release }
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) use hold_columns;
 
 #[derive(Debug, FromRow)]
 pub(super) struct AccountRow {
-    id: i64,
+    pub(super) id: i64,
     user_id: Option<i64>,
     counter: Option<String>,
     currency: String,

@@ -6,12 +6,12 @@
 
 use std::fmt::Write;
 
-use cashout_common::db::Snapshot;
+use cashout_common::db::Readers;
 use cashout_common::kind::Kind;
 use cashout_common::on_engine;
 use sqlx::AssertSqlSafe;
 
-use super::reads::{AccountView, view};
+use super::reads::AccountView;
 use super::rows::{EntryRow, entry_select};
 use super::{Store, positions};
 use crate::domain::{Entry, Which};
@@ -75,17 +75,26 @@ pub struct Page {
 impl Store {
     /// One page, newest first, and how many there are and what they move in all.
     ///
+    /// Its parts are read one after the other and still are of one moment: entries are only ever
+    /// appended, so everything up to the newest that was there at first stays as it was.
+    ///
     /// # Errors
     /// When the database does not answer; so for every read here.
     pub async fn statement_page(&self, filter: &Filter, offset: i64, limit: i64) -> Read<Page> {
-        let mut snapshot = self.database().snapshot().await?;
-        let page = match filter.account_id.filter(|_| filter.is_a_range()) {
-            Some(account) => range_page(&mut snapshot, filter, account, offset, limit).await,
-            None => counted_page(&mut snapshot, filter, offset, limit).await,
-        };
-        // Also after an error: a snapshot is not left to be found.
-        on_engine!(snapshot, tx => tx.rollback().await?);
-        page
+        let readers = self.database().readers();
+        match filter.account_id {
+            Some(account) => {
+                let view = self.account_view(&Which::Id(account), false).await?;
+                let last = view.as_ref().map_or(0, |view| view.account.last_seq);
+                let page = if filter.is_a_range() {
+                    range_page(readers, filter, (account, last), offset, limit).await?
+                } else {
+                    counted_page(readers, filter, last, offset, limit).await?
+                };
+                Ok(Page { view, ..page })
+            }
+            None => counted_page(readers, filter, self.last_entry_id().await?, offset, limit).await,
+        }
     }
 
     /// The next entries below (newest first) or above an id.
@@ -96,22 +105,30 @@ impl Store {
         oldest_first: bool,
         limit: i64,
     ) -> Read<Vec<Entry>> {
-        let mut snapshot = self.database().snapshot().await?;
-        let scanned = scan(&mut snapshot, filter, after_id, oldest_first, limit).await;
-        on_engine!(snapshot, tx => tx.rollback().await?);
-        scanned
+        let readers = self.database().readers();
+        let condition = condition(readers, filter).await?;
+        let (compare, direction) = if oldest_first { (">", "ASC") } else { ("<", "DESC") };
+        let start = match filter.account_id {
+            _ if after_id == 0 && !oldest_first => i64::MAX,
+            Some(account) if after_id > 0 => {
+                positions::of_cursor(readers, account, after_id, oldest_first).await?
+            }
+            _ => after_id,
+        };
+        let text = format!(
+            "{} WHERE {condition} AND {} {compare} $1 ORDER BY {} {direction} LIMIT $2",
+            entry_select!(),
+            order(filter),
+            order(filter)
+        );
+        entries(readers, text, (start, limit)).await
     }
 
     /// Available, frozen and sequence of an account after everything up to and including a time.
     pub async fn balance_at(&self, account_id: i64, at_us: i64) -> Read<(i64, i64, i64)> {
-        let mut snapshot = self.database().snapshot().await?;
-        let seq = positions::seq_before(&mut snapshot, account_id, at_us.saturating_add(1)).await;
-        let left = match seq {
-            Ok(seq) => positions::left_at(&mut snapshot, account_id, seq).await,
-            Err(error) => Err(error),
-        };
-        on_engine!(snapshot, tx => tx.rollback().await?);
-        left
+        let readers = self.database().readers();
+        let seq = positions::seq_before(readers, account_id, at_us.saturating_add(1)).await?;
+        positions::left_at(readers, account_id, seq).await
     }
 }
 
@@ -124,89 +141,62 @@ impl Filter {
 
 /// A page of everything between two positions of one account: nothing is counted or added up.
 async fn range_page(
-    snapshot: &mut Snapshot,
+    readers: &Readers,
     filter: &Filter,
-    account: i64,
+    (account, last): (i64, i64),
     offset: i64,
     limit: i64,
 ) -> Read<Page> {
-    const PAGE: &str = concat!(
-        entry_select!(),
-        "WHERE e.account_id = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq DESC LIMIT $4"
-    );
-    let view = view(snapshot, &Which::Id(account), false).await?;
-    let last = view.as_ref().map_or(0, |view| view.account.last_seq);
     let (mut after, mut up_to) = (0, last);
     if let Some(us) = filter.from_us {
-        after = positions::seq_before(snapshot, account, us).await?;
+        after = positions::seq_before(readers, account, us).await?.min(last);
     }
     if let Some(us) = filter.until_us {
-        up_to = positions::seq_before(snapshot, account, us).await?.max(after);
+        up_to = positions::seq_before(readers, account, us).await?.clamp(after, last);
     }
-    let (before, ..) = positions::left_at(snapshot, account, after).await?;
-    let (then, ..) = positions::left_at(snapshot, account, up_to).await?;
-    let newest = up_to.saturating_sub(offset);
-    let rows: Vec<EntryRow> = on_engine!(&mut *snapshot, tx => sqlx::query_as(PAGE)
-        .bind(account).bind(after).bind(newest).bind(limit).fetch_all(&mut **tx).await?);
-    let entries = rows.into_iter().map(Entry::from).collect();
-    Ok(Page { entries, total: up_to - after, sum_available: then - before, view })
+    let (before, ..) = positions::left_at(readers, account, after).await?;
+    let (then, ..) = positions::left_at(readers, account, up_to).await?;
+    let text = format!(
+        "{} WHERE e.account_id = {account} AND e.seq > {after} AND e.seq <= $1 \
+         ORDER BY e.seq DESC LIMIT $2",
+        entry_select!()
+    );
+    let entries = entries(readers, text, (up_to.saturating_sub(offset), limit)).await?;
+    Ok(Page { entries, total: up_to - after, sum_available: then - before, view: None })
 }
 
-/// A page of what a filter lets through, which has to be counted.
+/// A page of what a filter lets through up to a position, which has to be counted.
 async fn counted_page(
-    snapshot: &mut Snapshot,
+    readers: &Readers,
     filter: &Filter,
+    newest: i64,
     offset: i64,
     limit: i64,
 ) -> Read<Page> {
-    let condition = condition(snapshot, filter).await?;
+    let condition =
+        format!("{} AND {} <= {newest}", condition(readers, filter).await?, order(filter));
     let count = format!(
         "SELECT count(*), CAST(COALESCE(SUM(e.available_delta), 0) AS BIGINT) FROM entry e WHERE {condition}"
     );
     let page = format!(
-        "{} WHERE {condition} ORDER BY {} DESC LIMIT $1 OFFSET $2",
+        "{} WHERE {condition} ORDER BY {} DESC LIMIT $2 OFFSET $1",
         entry_select!(),
         order(filter)
     );
-    let (total, sum): (i64, i64) = on_engine!(&mut *snapshot, tx => sqlx::query_as(AssertSqlSafe(count)).fetch_one(&mut **tx).await?);
-    let rows: Vec<EntryRow> = on_engine!(&mut *snapshot, tx => sqlx::query_as(AssertSqlSafe(page))
-        .bind(limit).bind(offset).fetch_all(&mut **tx).await?);
-    let view = match filter.account_id {
-        Some(id) => view(snapshot, &Which::Id(id), false).await?,
-        None => None,
-    };
-    let entries = rows.into_iter().map(Entry::from).collect();
-    Ok(Page { entries, total, sum_available: sum, view })
+    let (total, sum_available): (i64, i64) = on_engine!(readers, p =>
+        sqlx::query_as(AssertSqlSafe(count)).fetch_one(p).await?);
+    let entries = entries(readers, page, (offset, limit)).await?;
+    Ok(Page { entries, total, sum_available, view: None })
 }
 
-async fn scan(
-    snapshot: &mut Snapshot,
-    filter: &Filter,
-    after_id: i64,
-    oldest_first: bool,
-    limit: i64,
-) -> Read<Vec<Entry>> {
-    let mut condition = condition(snapshot, filter).await?;
-    let (compare, direction) = if oldest_first { (">", "ASC") } else { ("<", "DESC") };
-    let start = match filter.account_id {
-        _ if after_id == 0 && !oldest_first => i64::MAX,
-        Some(account) => positions::of_cursor(snapshot, account, after_id, oldest_first).await?,
-        None => after_id,
-    };
-    // Writing to a String cannot fail.
-    let _ = write!(condition, " AND {} {compare} {start}", order(filter));
-    let text = format!(
-        "{} WHERE {condition} ORDER BY {} {direction} LIMIT $1",
-        entry_select!(),
-        order(filter)
-    );
-    let rows: Vec<EntryRow> = on_engine!(&mut *snapshot, tx => sqlx::query_as(AssertSqlSafe(text))
-        .bind(limit).fetch_all(&mut **tx).await?);
+async fn entries(readers: &Readers, text: String, (first, second): (i64, i64)) -> Read<Vec<Entry>> {
+    let rows: Vec<EntryRow> = on_engine!(readers, p => sqlx::query_as(AssertSqlSafe(text))
+        .bind(first).bind(second).fetch_all(p).await?);
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
 /// The filter as SQL over `entry e`, made of numbers and our own words only.
-async fn condition(snapshot: &mut Snapshot, filter: &Filter) -> Read<String> {
+async fn condition(readers: &Readers, filter: &Filter) -> Read<String> {
     let mut sql = String::from("1 = 1");
     // Writing to a String cannot fail.
     if let Some(account) = filter.account_id {
@@ -215,8 +205,8 @@ async fn condition(snapshot: &mut Snapshot, filter: &Filter) -> Read<String> {
     for (bound, compare) in [(filter.from_us, ">"), (filter.until_us, "<=")] {
         let Some(us) = bound else { continue };
         let position = match filter.account_id {
-            Some(account) => positions::seq_before(snapshot, account, us).await?,
-            None => positions::id_before(snapshot, us).await?,
+            Some(account) => positions::seq_before(readers, account, us).await?,
+            None => positions::id_before(readers, us).await?,
         };
         let _ = write!(sql, " AND {} {compare} {position}", order(filter));
     }

@@ -21,7 +21,7 @@ CREATE TABLE account (
     UNIQUE (user_id, currency)
 ) WITH (fillfactor = 60);
 
--- Money set aside. State 1 open, 2 settled.
+-- Money set aside. State 1 open, 2 settled, 3 released.
 CREATE TABLE hold (
     key        TEXT COLLATE "C" PRIMARY KEY,
     id         BIGINT  NOT NULL,

@@ -20,7 +20,7 @@ CREATE TABLE account (
     UNIQUE (user_id, currency)
 ) STRICT;
 
--- Money set aside. State 1 open, 2 settled.
+-- Money set aside. State 1 open, 2 settled, 3 released.
 CREATE TABLE hold (
     id         INTEGER PRIMARY KEY,
     key        TEXT    NOT NULL UNIQUE,

@@ -6,7 +6,7 @@ use cashout_proto::Reason;
 use cashout_proto::account::v1 as pb;
 
 use super::Textbook;
-use crate::load::request::{between, credit, place, settle};
+use crate::load::request::{accounts, between, credit, page, place, release, settle};
 
 async fn servers(name: &str) -> anyhow::Result<Vec<(cashout_testing::TestDatabase, Textbook)>> {
     let mut servers = Vec::new();
@@ -98,6 +98,54 @@ async fn transfers_in_both_directions_at_once_neither_stick_nor_lose() -> anyhow
         }
         assert_eq!(balance(server, 1).await?, (100, 0, 101));
         assert_eq!(balance(server, 2).await?, (100, 0, 101));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_released_hold_returns_everything_once() -> anyhow::Result<()> {
+    for (_database, server) in servers("baseline_releases").await? {
+        server.post_transfer(credit("a".into(), 1, 500)).await?;
+        server.place_hold(place("h".into(), 1, 300)).await?;
+        let released = server.release_hold(release("r".into(), "h".into())).await?;
+        assert_eq!(released.hold.map(|h| h.state), Some(pb::HoldState::Released.into()));
+        assert_eq!(balance(&server, 1).await?, (500, 0, 3));
+        let again = server.settle_hold(settle("s".into(), "h".into(), 1)).await;
+        assert_eq!(again.map_err(|f| f.reason), Err(Reason::HoldAlreadyReleased));
+        assert!(server.release_hold(release("r".into(), "h".into())).await?.replayed);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn reads_show_what_was_written() -> anyhow::Result<()> {
+    for (_database, server) in servers("baseline_reads").await? {
+        for n in 1..=25 {
+            server.post_transfer(credit(format!("k{n}"), 1, n)).await?;
+        }
+        let found = server.list_statement(page(1)).await?;
+        assert_eq!((found.total, found.sum_available_minor), (25, 325));
+        let lines: Vec<(i64, i64)> =
+            found.entries.iter().map(|e| (e.seq, e.available_after_minor)).collect();
+        assert_eq!((lines.len(), lines.first()), (20, Some(&(25, 325))));
+        assert_eq!(server.list_statement(page(3)).await?, pb::ListStatementResponse::default());
+        let found = server.batch_get_accounts(accounts(1..=3)).await?;
+        let mut users: Vec<i64> = found.accounts.iter().map(|a| a.user_id).collect();
+        users.sort_unstable();
+        assert_eq!(users, [1, 2]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn everybodys_account_is_opened_at_once() -> anyhow::Result<()> {
+    for database in cashout_testing::databases("baseline_everybody").await? {
+        let server = Textbook::open(&database.url, Clock::set_at(7)).await?;
+        server.open_everybody(0).await?;
+        assert!(balance(&server, 1).await.is_err());
+        server.open_everybody(3).await?;
+        assert_eq!(balance(&server, 3).await?, (0, 0, 0));
+        assert!(balance(&server, 4).await.is_err());
     }
     Ok(())
 }

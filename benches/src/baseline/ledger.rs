@@ -8,7 +8,7 @@ use cashout_common::money::MAX_MINOR;
 use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
 
-use super::request::{Key, Place, Settle, Transfer};
+use super::request::{End, Key, Place, Transfer};
 use super::store::{AccountRow, EntryRow, HoldRow, Work};
 use super::{failed, no_account};
 
@@ -76,12 +76,8 @@ pub async fn place(
     Ok(held(&hold, &[row], false))
 }
 
-/// Ends a hold: the parts leave, the rest returns.
-pub async fn settle(
-    work: &mut Work,
-    order: &Settle,
-    now_us: i64,
-) -> Result<pb::HoldResponse, Failure> {
+/// Ends a hold: the parts leave, the rest returns; without parts, all of it.
+pub async fn end(work: &mut Work, order: &End, now_us: i64) -> Result<pb::HoldResponse, Failure> {
     let (id, new) = claim(work, &order.key, now_us).await?;
     if !new {
         return replayed(work, id, &order.hold).await;
@@ -89,7 +85,10 @@ pub async fn settle(
     let (mut hold, mut account) =
         work.lock_hold(&order.hold).await.map_err(failed)?.ok_or_else(no_hold)?;
     if hold.state != i64::from(pb::HoldState::Open as i32) {
-        return Err(Failure::new(Reason::HoldAlreadySettled, "the hold has ended already"));
+        let released = hold.state == i64::from(pb::HoldState::Released as i32);
+        let reason =
+            if released { Reason::HoldAlreadyReleased } else { Reason::HoldAlreadySettled };
+        return Err(Failure::new(reason, "the hold has ended already"));
     }
     // At most 8 parts of 2^53, so the sum fits.
     hold.settled = order.parts.iter().map(|(amount, ..)| amount).sum();
@@ -97,9 +96,11 @@ pub async fn settle(
     if hold.released < 0 {
         return Err(Failure::new(Reason::HoldAmountExceeded, "the parts are more than the hold"));
     }
-    hold.state = i64::from(pb::HoldState::Settled as i32);
+    let settled = !order.parts.is_empty();
+    let state = if settled { pb::HoldState::Settled } else { pb::HoldState::Released };
+    hold.state = i64::from(state as i32);
     hold.ended_at = now_us;
-    let rest = (hold.released, String::new(), Kind::WithdrawalReturned);
+    let rest = (hold.released, String::new(), order.back);
     let back = (hold.released > 0).then_some(&rest);
     let mut rows = Vec::with_capacity(order.parts.len() + 1);
     for (part, (amount, counter, kind)) in (id * ENTRIES..).zip(order.parts.iter().chain(back)) {
@@ -177,7 +178,8 @@ fn no_hold() -> Failure {
     Failure::new(Reason::HoldNotFound, "there is no such hold")
 }
 
-fn entry(row: &EntryRow) -> pb::Entry {
+/// An entry as the contract shows it.
+pub fn entry(row: &EntryRow) -> pb::Entry {
     pb::Entry {
         id: row.id,
         transfer_id: row.id / ENTRIES * ENTRIES,

@@ -7,6 +7,7 @@
 //! Accounts are named by `user_id`, in CNY.
 
 mod ledger;
+mod reading;
 mod request;
 pub mod store;
 
@@ -19,11 +20,13 @@ use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
 
 use crate::surface::surface;
-use store::{AccountRow, Store};
+use reading::shown;
+use store::Store;
 
 /// The server.
 pub struct Textbook {
     store: Store,
+    readers: Store,
     clock: Clock,
 }
 
@@ -32,7 +35,15 @@ surface!(Textbook);
 impl Textbook {
     /// A server over an empty database.
     pub async fn open(url: &str, clock: Clock) -> anyhow::Result<Self> {
-        Ok(Self { store: Store::open(url).await?, clock })
+        let (store, readers) = (Store::open(url).await?, Store::readers(url)?);
+        Ok(Self { store, readers, clock })
+    }
+
+    /// Opens the accounts of people 1 to `people`: one transaction each would take longer than the load.
+    pub async fn open_everybody(&self, people: i64) -> Result<(), Failure> {
+        let mut work = self.store.begin().await.map_err(failed)?;
+        let opened = work.open_everybody(people, self.clock.now_us()).await.map_err(failed);
+        work.end(opened).await
     }
 
     async fn open_account(
@@ -44,17 +55,6 @@ impl Textbook {
         let opened = work.open_account(request.user_id, now_us).await.map_err(failed);
         let (account, created) = work.end(opened).await?;
         Ok(pb::OpenAccountResponse { account: Some(shown(&account)), created })
-    }
-
-    async fn get_account(
-        &self,
-        request: pb::GetAccountRequest,
-    ) -> Result<pb::GetAccountResponse, Failure> {
-        let user = request::person("account", request.account.as_ref())?;
-        let mut work = self.store.begin().await.map_err(failed)?;
-        let read = work.account(user).await.map_err(failed);
-        let account = work.end(read).await?.ok_or_else(no_account)?;
-        Ok(pb::GetAccountResponse { account: Some(shown(&account)), ..Default::default() })
     }
 
     async fn post_transfer(
@@ -80,7 +80,17 @@ impl Textbook {
     ) -> Result<pb::HoldResponse, Failure> {
         let order = request::settle(&request)?;
         let mut work = self.store.begin().await.map_err(failed)?;
-        let done = ledger::settle(&mut work, &order, self.clock.now_us()).await;
+        let done = ledger::end(&mut work, &order, self.clock.now_us()).await;
+        work.end(done).await
+    }
+
+    async fn release_hold(
+        &self,
+        request: pb::ReleaseHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        let order = request::release(&request)?;
+        let mut work = self.store.begin().await.map_err(failed)?;
+        let done = ledger::end(&mut work, &order, self.clock.now_us()).await;
         work.end(done).await
     }
 }
@@ -91,18 +101,4 @@ fn failed(error: sqlx::Error) -> Failure {
 
 fn no_account() -> Failure {
     Failure::new(Reason::AccountNotFound, "there is no such account")
-}
-
-fn shown(row: &AccountRow) -> pb::Account {
-    pb::Account {
-        id: row.id,
-        user_id: row.user_id,
-        currency: "CNY".to_owned(),
-        available_minor: row.available,
-        frozen_minor: row.frozen,
-        last_seq: row.last_seq,
-        created_at_us: row.created_at,
-        updated_at_us: row.updated_at,
-        ..Default::default()
-    }
 }

@@ -50,14 +50,16 @@ pub struct Place {
     pub kind: Kind,
 }
 
-/// A hold to be settled.
-pub struct Settle {
-    /// The settlement's key.
+/// A hold to be settled, or without parts to be released.
+pub struct End {
+    /// The key of the end.
     pub key: Key,
     /// The hold's key.
     pub hold: String,
-    /// Amount, counter-account and kind of each part.
+    /// Amount, counter-account and kind of each part that leaves.
     pub parts: Vec<(i64, String, Kind)>,
+    /// What the entry of the rest says.
+    pub back: Kind,
 }
 
 /// Reads a transfer.
@@ -106,7 +108,7 @@ pub fn place(request: &pb::PlaceHoldRequest) -> Result<Place, Failure> {
 }
 
 /// Reads a hold to be settled.
-pub fn settle(request: &pb::SettleHoldRequest) -> Result<Settle, Failure> {
+pub fn settle(request: &pb::SettleHoldRequest) -> Result<End, Failure> {
     if !(1..=8).contains(&request.parts.len()) {
         return Err(Failure::field("parts", "must be 1 to 8"));
     }
@@ -115,7 +117,35 @@ pub fn settle(request: &pb::SettleHoldRequest) -> Result<Settle, Failure> {
         Ok((amount(part.amount_minor)?, named(&part.counter_account, kind), kind))
     });
     let parts = parts.collect::<Result<_, Failure>>()?;
-    Ok(Settle { key: key(&request.key, "settle", request)?, hold: request.hold_key.clone(), parts })
+    Ok(End {
+        key: key(&request.key, "settle", request)?,
+        hold: request.hold_key.clone(),
+        parts,
+        back: Kind::WithdrawalReturned,
+    })
+}
+
+/// Reads a hold to be released.
+pub fn release(request: &pb::ReleaseHoldRequest) -> Result<End, Failure> {
+    Ok(End {
+        key: key(&request.key, "release", request)?,
+        hold: request.hold_key.clone(),
+        parts: vec![],
+        back: kind(request.kind)?,
+    })
+}
+
+/// Reads which page of whose statement is meant, and how many lines it has.
+pub fn page(request: &pb::ListStatementRequest) -> Result<(i64, i64, i64), Failure> {
+    let filter = request.filter.clone().unwrap_or_default();
+    let user = person("filter.account", filter.account.as_ref())?;
+    if filter != (pb::StatementFilter { account: filter.account.clone(), ..Default::default() }) {
+        return Err(Failure::field("filter", "must be by account alone"));
+    }
+    if request.page < 1 || !(1..=500).contains(&request.page_size) {
+        return Err(Failure::field("page", "must be from 1, of 1 to 500 lines"));
+    }
+    Ok((user, i64::from(request.page), i64::from(request.page_size)))
 }
 
 /// The person an account is named by.

@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections on PostgreSQL; SQLite has one writer anyway.
 const CONNECTIONS: usize = 16;
+/// Connections that only read, on SQLite and on PostgreSQL, as many as the real service has.
+const READERS: (usize, usize) = (4, 8);
 
 const POSTGRES: &str = include_str!("../../migrations/postgres/0001_textbook.sql");
 const SQLITE: &str = include_str!("../../migrations/sqlite/0001_textbook.sql");
@@ -172,6 +174,18 @@ impl Store {
         Ok(store)
     }
 
+    /// Connections for reading a database that is open already.
+    pub fn readers(url: &str) -> anyhow::Result<Self> {
+        let (options, connections) = if url.starts_with("sqlite:") {
+            (Engine::Sqlite(sqlite_options(url)?.read_only(true)), READERS.0)
+        } else {
+            (Engine::Postgres(postgres_options(url)?), READERS.1)
+        };
+        let slots = Arc::new(Semaphore::new(connections));
+        let idle = Mutex::new(Vec::with_capacity(connections));
+        Ok(Self(Arc::new(Connections { options, slots, idle })))
+    }
+
     async fn connect(&self) -> Result<Conn, sqlx::Error> {
         Ok(match &self.0.options {
             Engine::Sqlite(options) => Engine::Sqlite(options.connect().await?),
@@ -181,15 +195,21 @@ impl Store {
 
     /// Waits for a connection, in the order of asking, and begins.
     pub async fn begin(&self) -> Result<Work, sqlx::Error> {
+        let mut work = self.read().await?;
+        let begin = on(&work.conn, "BEGIN IMMEDIATE", "BEGIN");
+        command(&mut work.conn, begin).await?;
+        Ok(work)
+    }
+
+    /// Waits for a connection, in the order of asking; each statement is a transaction of its own.
+    pub async fn read(&self) -> Result<Work, sqlx::Error> {
         let slot = self.0.slots.clone().acquire_owned().await;
         let slot = slot.map_err(|_| sqlx::Error::PoolClosed)?;
         let idle = self.idle().pop();
-        let mut conn = match idle {
+        let conn = match idle {
             Some(conn) => conn,
             None => self.connect().await?,
         };
-        let begin = on(&conn, "BEGIN IMMEDIATE", "BEGIN");
-        command(&mut conn, begin).await?;
         Ok(Work { conn, store: self.clone(), slot })
     }
 
@@ -211,6 +231,15 @@ impl Work {
         self.store.idle().push(self.conn);
         drop(self.slot);
         done
+    }
+
+    /// Hands the connection of a read back, if it is in order.
+    pub fn done<T>(self, read: Result<T, sqlx::Error>) -> Result<T, Failure> {
+        if read.is_ok() {
+            self.store.idle().push(self.conn);
+        }
+        drop(self.slot);
+        read.map_err(super::failed)
     }
 
     /// Opens an account, or finds it; the flag tells which.

@@ -92,6 +92,18 @@ impl Engine {
         }
     }
 
+    /// Bytes of a database on disk, its indexes included, when all that was committed is in its files.
+    pub async fn bytes(&self, name: &str) -> anyhow::Result<u64> {
+        match &self.server {
+            None => {
+                let path = self.directory.path().join(format!("{name}.db"));
+                store::fold(&path).await?;
+                Ok(std::fs::metadata(&path)?.len())
+            }
+            Some(server) => store::bytes(&server.url("postgres"), name).await,
+        }
+    }
+
     /// CPU time that a database server of its own has used, microseconds.
     pub fn cpu_us(&self) -> u64 {
         self.server.as_ref().map_or(0, |server| reading::family_cpu_us(server.pid))

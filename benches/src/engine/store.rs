@@ -1,9 +1,15 @@
 //! The few statements that make, remove and describe databases. Must not know: their tables.
 
+use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
+
+/// How long a service that has just been asked may keep its database from being looked at.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes an empty database; its name is our own plain letters and digits.
 pub async fn create(admin: &str, name: &str) -> anyhow::Result<()> {
@@ -19,6 +25,26 @@ pub async fn remove(admin: &str, name: &str) -> anyhow::Result<()> {
     admin.execute(AssertSqlSafe(drop)).await?;
     admin.execute("CHECKPOINT").await?;
     Ok(admin.close().await?)
+}
+
+/// Bytes of a database on disk, after a checkpoint.
+pub async fn bytes(admin: &str, name: &str) -> anyhow::Result<u64> {
+    let mut admin = connect(admin).await?;
+    admin.execute("CHECKPOINT").await?;
+    let sql = "SELECT pg_database_size($1)";
+    let bytes: i64 = sqlx::query_scalar(sql).bind(name).fetch_one(&mut admin).await?;
+    admin.close().await?;
+    Ok(u64::try_from(bytes)?)
+}
+
+/// Brings what is in SQLite's write-ahead log into the file.
+pub async fn fold(path: &Path) -> anyhow::Result<()> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE);
+    let mut conn = options.disable_statement_logging().connect().await?;
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (busy, ..): (i64, i64, i64) = sqlx::query_as(sql).fetch_one(&mut conn).await?;
+    anyhow::ensure!(busy == 0, "the write-ahead log is in use");
+    Ok(conn.close().await?)
 }
 
 /// The server's version, and what makes its commits last, as it says itself.

@@ -7,15 +7,14 @@ use rand::rngs::StdRng;
 use tonic::Status;
 
 use super::population::Population;
-use super::request::{between, credit, key, place, settle};
-use super::scenario::Act;
-use super::{BATCH, Client};
-
-/// What one movement moves, minor units: every movement one, so that sums are counts.
-const AMOUNT: i64 = 1;
+use super::request::{account, between, credit, key, page, place, release, settle};
+use super::step::{Act, Step};
+use super::{AMOUNT, BATCH, Client};
 
 /// One caller.
 pub struct Caller {
+    /// Which of all.
+    pub number: u64,
     /// Whom it asks.
     pub client: Client,
     /// What it does.
@@ -29,34 +28,64 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// What it asks for next.
+    pub fn next(&mut self) -> Step {
+        self.act.step(self.number, &mut self.rng)
+    }
+
     /// Asks once and waits for the answer; tells why it is not the one expected.
-    pub async fn call(&mut self) -> Result<(), String> {
-        match self.act {
-            Act::Credit => {
+    pub async fn call(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::Credit => {
                 let request = self.credit();
                 let answer = self.client.post_transfer(request).await.map_err(told)?;
                 fresh(answer.into_inner().replayed)
             }
-            Act::Between => {
+            Step::Between => {
                 let (from, to) = self.population.pair(&mut self.rng);
                 let request = between(self.key(), from, to, AMOUNT);
                 let answer = self.client.post_transfer(request).await.map_err(told)?;
                 fresh(answer.into_inner().replayed)
             }
-            Act::HoldAndSettle => self.hold_and_settle().await,
-            Act::Batch => self.batch().await,
+            Step::HoldAndSettle => {
+                let hold = self.hold().await?;
+                let request = settle(self.key(), hold, AMOUNT);
+                let ended = self.client.settle_hold(request).await.map_err(told)?;
+                fresh(ended.into_inner().replayed)
+            }
+            Step::HoldAndRelease => {
+                let hold = self.hold().await?;
+                let request = release(self.key(), hold);
+                let ended = self.client.release_hold(request).await.map_err(told)?;
+                fresh(ended.into_inner().replayed)
+            }
+            Step::Batch => self.batch().await,
+            Step::Read => self.read().await,
         }
     }
 
-    async fn hold_and_settle(&mut self) -> Result<(), String> {
+    /// Places a hold; tells its key.
+    async fn hold(&mut self) -> Result<String, String> {
         let user = self.population.pick(&mut self.rng);
         let hold = self.key();
         let request = place(hold.clone(), user, AMOUNT);
         let placed = self.client.place_hold(request).await.map_err(told)?;
         fresh(placed.into_inner().replayed)?;
-        let request = settle(self.key(), hold, AMOUNT);
-        let settled = self.client.settle_hold(request).await.map_err(told)?;
-        fresh(settled.into_inner().replayed)
+        Ok(hold)
+    }
+
+    async fn read(&mut self) -> Result<(), String> {
+        let user = self.population.pick(&mut self.rng);
+        let answer = self.client.get_account(account(user)).await.map_err(told)?.into_inner();
+        let before = answer.account.ok_or("no account in the answer")?;
+        let answer = self.client.list_statement(page(user)).await.map_err(told)?.into_inner();
+        // Time does not go back between the two.
+        let newest = answer.entries.first().map_or(0, |entry| entry.seq);
+        if newest.min(answer.total) < before.last_seq {
+            let (total, last) = (answer.total, before.last_seq);
+            return Err(format!("line {newest} of {total} is the newest after line {last}"));
+        }
+        Ok(())
     }
 
     async fn batch(&mut self) -> Result<(), String> {

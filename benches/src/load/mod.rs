@@ -5,9 +5,12 @@
 //! the last movement. Must not know: whom it asks, or what it costs them.
 
 mod act;
+pub mod open;
 pub mod population;
 pub mod request;
 pub mod scenario;
+pub mod seen;
+pub mod step;
 
 use std::time::{Duration, Instant};
 
@@ -21,16 +24,21 @@ use tonic::transport::{Channel, Endpoint};
 
 use act::Caller;
 use population::Population;
-use scenario::Act;
+use seen::{Moved, Seen};
+use step::{Act, Step};
 
 /// Transfers of one batch.
 pub const BATCH: u64 = 1000;
 /// What every person gets where money is needed, minor units.
 pub const FUNDS: i64 = 1_000_000_000;
+/// What one movement moves, minor units: every movement one, so that sums are counts.
+const AMOUNT: i64 = 1;
 /// One connection alone does not carry what the services can.
 const CHANNELS: usize = 4;
 /// Callers at a time while accounts are opened, funded and read.
-const SETUP: usize = 64;
+const SETUP: usize = 256;
+/// Accounts that are read by one call when the money is counted.
+const PAGE: i64 = 1000;
 /// A caller that is refused so often gives up: the round is broken.
 const REFUSALS: u64 = 10;
 
@@ -53,41 +61,22 @@ impl Window {
         Self { opens, closes: opens + measured }
     }
 
-    fn holds(&self, at: Instant) -> bool {
+    /// Whether what was answered then counts.
+    pub fn holds(&self, at: Instant) -> bool {
         self.opens <= at && at < self.closes
     }
 }
 
-/// What callers saw.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// Movements answered inside the window.
-    pub counted: u64,
-    /// Microseconds of each call answered inside the window.
-    pub latencies_us: Vec<u32>,
-    /// Movements answered at any time.
-    pub answered: u64,
-    /// Movements asked for that were not answered as they should be.
-    pub failed: u64,
-    /// What the first of them said.
-    pub first_failure: Option<String>,
-}
-
-impl Seen {
-    fn add(&mut self, other: Self) {
-        self.counted += other.counted;
-        self.latencies_us.extend(other.latencies_us);
-        self.answered += other.answered;
-        self.failed += other.failed;
-        self.first_failure = self.first_failure.take().or(other.first_failure);
-    }
-}
-
-/// Connections to one server.
+/// Connections to one server, as many as so many callers at a time need.
 pub async fn connect(address: &str, in_flight: usize) -> anyhow::Result<Vec<Client>> {
+    connections(address, CHANNELS.min(in_flight)).await
+}
+
+/// So many connections to one server.
+pub async fn connections(address: &str, count: usize) -> anyhow::Result<Vec<Client>> {
     let endpoint = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true);
     let mut clients = Vec::new();
-    for _ in 0..CHANNELS.min(in_flight) {
+    for _ in 0..count {
         let channel = endpoint.connect().await.with_context(|| format!("connecting {address}"))?;
         clients.push(AccountServiceClient::new(channel));
     }
@@ -107,7 +96,8 @@ pub async fn run(
         // Callers differ from each other; the same caller does the same on every server.
         let rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number));
         let (client, population) = (client.clone(), population.clone());
-        let caller = Caller { client, act, population, rng, clock: Clock::system() };
+        let clock = Clock::system();
+        let caller = Caller { number, client, act, population, rng, clock };
         callers.push(tokio::spawn(one(caller, window)));
     }
     let mut seen = Seen::default();
@@ -121,20 +111,28 @@ async fn one(mut caller: Caller, window: Window) -> Seen {
     let mut seen = Seen::default();
     let mut began = Instant::now();
     while began < window.closes {
-        let result = caller.call().await;
+        let step = caller.next();
+        let result = caller.call(step).await;
         let ended = Instant::now();
-        let counts = caller.act.counts();
+        let (counts, brings) = (step.counts(), step.brings() * AMOUNT);
         match result {
             Ok(()) => {
                 seen.answered += counts;
+                seen.written += if step == Step::Read { 0 } else { counts };
+                seen.moved += Moved::surely(brings);
                 if window.holds(ended) {
-                    seen.counted += counts;
                     let took_us = u32::try_from((ended - began).as_micros()).unwrap_or(u32::MAX);
-                    seen.latencies_us.push(took_us);
+                    if caller.act.apart(step) {
+                        seen.reads_us.push(took_us);
+                    } else {
+                        seen.counted += counts;
+                        seen.latencies_us.push(took_us);
+                    }
                 }
             }
             Err(failure) => {
                 seen.failed += counts;
+                seen.moved += Moved::maybe(brings);
                 seen.first_failure.get_or_insert(failure);
                 if seen.failed >= REFUSALS * counts {
                     break;
@@ -165,14 +163,17 @@ pub async fn prepare(clients: &[Client], people: i64, funds: i64, seed: u64) -> 
 
 /// The sum of everybody's money, available and frozen.
 pub async fn money(clients: &[Client], people: i64) -> anyhow::Result<i64> {
-    let reads = (1..=people).zip(clients.iter().cycle()).map(|(user, client)| {
-        let mut client = client.clone();
+    let pages = (1..=people).step_by(usize::try_from(PAGE)?).zip(clients.iter().cycle());
+    let reads = pages.map(|(first, client)| {
+        let (mut client, last) = (client.clone(), people.min(first + PAGE - 1));
         async move {
-            let answer = client.get_account(request::account(user)).await?.into_inner();
-            let account = answer.account.context("no account in the answer")?;
-            anyhow::Ok(account.available_minor + account.frozen_minor)
+            let request = request::accounts(first..=last);
+            let accounts = client.batch_get_accounts(request).await?.into_inner().accounts;
+            let found = i64::try_from(accounts.len())?;
+            anyhow::ensure!(found == last - first + 1, "{found} accounts from {first} to {last}");
+            Ok(accounts.iter().map(|a| a.available_minor + a.frozen_minor).sum::<i64>())
         }
     });
-    let reads = stream::iter(reads).buffer_unordered(SETUP);
+    let reads = stream::iter(reads).buffer_unordered(clients.len());
     reads.try_fold(0, |sum, money| async move { Ok(sum + money) }).await.context("reading accounts")
 }

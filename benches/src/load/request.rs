@@ -5,6 +5,9 @@ use cashout_proto::account::v1 as pb;
 use pb::post_transfer_request::Movement;
 use rand::Rng;
 
+/// Lines of a statement's page, as an app shows them.
+const PAGE: i32 = 20;
+
 /// A new key: ordered by time, as keys of callers who care should be (UUID version 7).
 pub fn key(clock: &Clock, rng: &mut impl Rng) -> String {
     let millis = u64::try_from(clock.now_us() / 1000).unwrap_or_default();
@@ -44,6 +47,23 @@ pub fn settle(key: String, hold_key: String, amount_minor: i64) -> pb::SettleHol
         facts: None,
     };
     pb::SettleHoldRequest { key, hold_key, parts: vec![part], facts: None }
+}
+
+/// Ends a hold: everything returns.
+pub fn release(key: String, hold_key: String) -> pb::ReleaseHoldRequest {
+    let kind = pb::EntryKind::WithdrawalReturned.into();
+    pb::ReleaseHoldRequest { key, hold_key, kind, facts: None }
+}
+
+/// Asks for the newest lines of a person's statement.
+pub fn page(user: i64) -> pb::ListStatementRequest {
+    let filter = pb::StatementFilter { account: Some(person(user)), ..Default::default() };
+    pb::ListStatementRequest { filter: Some(filter), page: 1, page_size: PAGE }
+}
+
+/// Asks for the accounts of several persons at once.
+pub fn accounts(users: impl Iterator<Item = i64>) -> pb::BatchGetAccountsRequest {
+    pb::BatchGetAccountsRequest { accounts: users.map(person).collect() }
 }
 
 /// Asks for a person's account.

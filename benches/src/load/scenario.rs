@@ -1,32 +1,31 @@
 //! The one table of scenarios. Must not know: who is asked, or how long.
 
 use super::population::Population;
+pub use super::step::{Act, Step};
 
-/// People in every scenario that spreads its load.
+/// People in a scenario that spreads its load.
 const PEOPLE: u32 = 10_000;
-
-/// What one caller does again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// A unary credit.
-    Credit,
-    /// A unary transfer between two persons.
-    Between,
-    /// A hold, and when it is answered its settlement; both together count once.
-    HoldAndSettle,
-    /// A batch of 1,000 independent credits; every credit counts.
-    Batch,
-}
+/// People in a scenario of many.
+const MILLION: u32 = 1_000_000;
 
 /// How the load is spread over accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spread {
-    /// Over all alike.
-    Uniform,
+    /// Over so many alike.
+    Uniform(u32),
     /// All on one.
     One,
-    /// The k-th as often as 1/k.
-    Zipf,
+    /// Over so many, the k-th as often as 1/k.
+    Zipf(u32),
+}
+
+/// Arrivals that do not wait for answers, after the rounds of a closed loop have shown the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// At half of the peak.
+    HalfPeak,
+    /// At ten times the peak, between two times of half of it.
+    Overload,
 }
 
 /// One row of the table.
@@ -45,65 +44,76 @@ pub struct Scenario {
     pub baseline: (Act, usize),
     /// Whether the echo server is measured too.
     pub echo: bool,
+    /// Whether the raw limit of batched writes is measured too.
+    pub raw: bool,
+    /// What follows in an open loop, with unary credits.
+    pub open: Option<Open>,
+    /// Whether it is run when no scenario is named: its preparation does not take longer than itself.
+    pub usual: bool,
 }
 
 const fn unary(name: &'static str, act: Act, spread: Spread, in_flight: usize) -> Scenario {
-    let echo = matches!((act, spread), (Act::Credit, Spread::Uniform));
-    Scenario { name, act, spread, in_flight, baseline: (act, in_flight), echo }
+    let echo = matches!((act, spread), (CREDIT, Spread::Uniform(PEOPLE)));
+    let baseline = (act, in_flight);
+    Scenario { name, act, spread, in_flight, baseline, echo, raw: false, open: None, usual: true }
 }
+
+const fn open(name: &'static str, open: Open) -> Scenario {
+    Scenario { echo: false, open: Some(open), ..unary(name, CREDIT, ALIKE, 256) }
+}
+
+const CREDIT: Act = Act::Only(Step::Credit);
+const ALIKE: Spread = Spread::Uniform(PEOPLE);
 
 /// Every scenario, in the order they run.
 pub const SCENARIOS: &[Scenario] = &[
-    unary("credit-1", Act::Credit, Spread::Uniform, 1),
-    unary("credit-8", Act::Credit, Spread::Uniform, 8),
-    unary("credit-64", Act::Credit, Spread::Uniform, 64),
-    unary("credit-256", Act::Credit, Spread::Uniform, 256),
-    unary("credit-1024", Act::Credit, Spread::Uniform, 1024),
-    unary("one-account-256", Act::Credit, Spread::One, 256),
-    unary("zipf-256", Act::Credit, Spread::Zipf, 256),
-    unary("between-256", Act::Between, Spread::Uniform, 256),
-    unary("hold-settle-256", Act::HoldAndSettle, Spread::Uniform, 256),
+    unary("credit-1", CREDIT, ALIKE, 1),
+    unary("credit-8", CREDIT, ALIKE, 8),
+    unary("credit-64", CREDIT, ALIKE, 64),
+    unary("credit-256", CREDIT, ALIKE, 256),
+    unary("credit-1024", CREDIT, ALIKE, 1024),
+    Scenario { usual: false, ..unary("credit-256-million", CREDIT, Spread::Uniform(MILLION), 256) },
+    unary("one-account-256", CREDIT, Spread::One, 256),
+    unary("zipf-256", CREDIT, Spread::Zipf(PEOPLE), 256),
+    unary("between-256", Act::Only(Step::Between), ALIKE, 256),
+    unary("hold-settle-256", Act::Only(Step::HoldAndSettle), ALIKE, 256),
+    unary("day-256", Act::Day, ALIKE, 256),
+    unary("reads-256", Act::ReadsBesideWrites, ALIKE, 256),
     Scenario {
-        name: "batch-1000",
-        act: Act::Batch,
-        spread: Spread::Uniform,
-        in_flight: 4,
-        baseline: (Act::Credit, 256),
-        echo: false,
+        baseline: (CREDIT, 256),
+        raw: true,
+        ..unary("batch-1000", Act::Only(Step::Batch), ALIKE, 4)
     },
+    open("half-peak", Open::HalfPeak),
+    open("overload", Open::Overload),
 ];
 
 impl Scenario {
     /// The people of this scenario.
     pub fn population(&self) -> Population {
         match self.spread {
-            Spread::Uniform => Population::Uniform(i64::from(PEOPLE)),
+            Spread::Uniform(people) => Population::Uniform(i64::from(people)),
             Spread::One => Population::One,
-            Spread::Zipf => Population::zipf(u64::from(PEOPLE)),
+            Spread::Zipf(people) => Population::zipf(u64::from(people)),
         }
     }
 
-    /// Whether people need money before it begins.
-    pub fn needs_funds(&self) -> bool {
-        matches!(self.act, Act::Between | Act::HoldAndSettle)
+    /// What every person has before it begins, minor units.
+    pub fn funds(&self) -> i64 {
+        if self.act.needs_funds() { super::FUNDS } else { 0 }
     }
 }
 
-impl Act {
-    /// Movements of money that one answered call of it carries out.
-    pub fn counts(self) -> u64 {
-        if self == Self::Batch { super::BATCH } else { 1 }
-    }
-}
-
-/// The scenarios of those names, or all without any.
+/// The scenarios of those names, or the usual ones without any.
 pub fn named(names: &[String]) -> anyhow::Result<Vec<Scenario>> {
     let unknown = names.iter().find(|name| SCENARIOS.iter().all(|s| s.name != name.as_str()));
     if let Some(name) = unknown {
         let known: Vec<&str> = SCENARIOS.iter().map(|s| s.name).collect();
         anyhow::bail!("there is no scenario {name}; there are {}", known.join(", "));
     }
-    let wanted = |s: &&Scenario| names.is_empty() || names.iter().any(|name| name == s.name);
+    let wanted = |s: &&Scenario| {
+        if names.is_empty() { s.usual } else { names.iter().any(|name| name == s.name) }
+    };
     Ok(SCENARIOS.iter().filter(wanted).copied().collect())
 }
 
@@ -113,7 +123,8 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_unknown_ones_are_told() -> anyhow::Result<()> {
-        assert_eq!(named(&[])?.len(), SCENARIOS.len());
+        let usual = SCENARIOS.iter().filter(|s| s.usual).count();
+        assert_eq!(named(&[])?.len(), usual);
         for scenario in SCENARIOS {
             assert_eq!(named(&[scenario.name.to_owned()])?.len(), 1);
         }

@@ -9,7 +9,7 @@ use super::filling::Filled;
 use super::finding::{Finding, Number, permille};
 use super::{Bench, Shown};
 use crate::load::population::Population;
-use crate::load::scenario::Act;
+use crate::load::scenario::{Act, Step};
 use crate::load::{Window, run as load};
 use crate::measure::WARM_UP;
 use crate::process::reading::memory;
@@ -84,7 +84,7 @@ async fn begin(bench: &Bench<'_>, name: &str, entries: u64) -> anyhow::Result<Le
 async fn round(ledger: &mut Ledger, seed: u64, round_ms: u64) -> anyhow::Result<()> {
     let population = Population::Uniform(PEOPLE);
     let window = Window::after(WARM_UP, Duration::from_millis(round_ms));
-    let what = (Act::Credit, IN_FLIGHT);
+    let what = (Act::Only(Step::Credit), IN_FLIGHT);
     let seen = load(&ledger.filled.clients, what, &population, seed, window).await?;
     ledger.per_second.push((seen.counted * 1000).checked_div(round_ms).unwrap_or_default());
     ledger.p50_us.push(median(seen.latencies_us.into_iter().map(u64::from).collect()));

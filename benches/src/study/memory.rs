@@ -11,7 +11,7 @@ use super::cash_outs::system::{PEOPLE, System};
 use super::finding::{Finding, Number};
 use super::{Bench, Shown};
 use crate::load::population::Population;
-use crate::load::scenario::Act;
+use crate::load::scenario::{Act, Step};
 use crate::load::{Window, run as load};
 use crate::measure::WARM_UP;
 use crate::process::reading::memory;
@@ -29,7 +29,7 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
         let seed = bench.effort.seed.wrapping_add(turn);
         let population = Population::Uniform(PEOPLE);
         let window = Window::after(WARM_UP, length);
-        let what = (Act::Credit, IN_FLIGHT);
+        let what = (Act::Only(Step::Credit), IN_FLIGHT);
         let seen = load(&system.ledger, what, &population, seed, window).await?;
         credited += seen.answered;
         shown.faults.extend(seen.first_failure);
