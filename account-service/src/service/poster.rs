@@ -47,6 +47,7 @@ struct Request {
 pub struct Poster {
     queue: mpsc::Sender<Request>,
     newest: watch::Receiver<i64>,
+    scheduled: watch::Receiver<()>,
     healthy: watch::Receiver<bool>,
 }
 
@@ -56,11 +57,12 @@ impl Poster {
     pub fn start(store: Store, clock: Clock) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (announce, newest) = watch::channel(0);
+        let (schedule, scheduled) = watch::channel(());
         let (health, healthy) = watch::channel(true);
         let book = Book::default();
-        let worker = Worker { store, clock, book, conn: None, announce, healthy: health };
+        let worker = Worker { store, clock, book, conn: None, announce, schedule, healthy: health };
         let task = tokio::spawn(worker.run(waiting));
-        (Self { queue, newest, healthy }, task)
+        (Self { queue, newest, scheduled, healthy }, task)
     }
 
     /// Carries a command out and answers after its commit.
@@ -88,6 +90,12 @@ impl Poster {
     #[must_use]
     pub fn newest(&self) -> watch::Receiver<i64> {
         self.newest.clone()
+    }
+
+    /// Tells when this instance placed or ended holds that are to be released by themselves.
+    #[must_use]
+    pub fn scheduled(&self) -> watch::Receiver<()> {
+        self.scheduled.clone()
     }
 
     /// Whether the database took what it was last given.
@@ -129,6 +137,7 @@ struct Worker {
     book: Book,
     conn: Option<Conn>,
     announce: watch::Sender<i64>,
+    schedule: watch::Sender<()>,
     healthy: watch::Sender<bool>,
 }
 
@@ -262,6 +271,10 @@ impl Worker {
             self.confirm(&mut conn, careful).await?
         };
         if written == Written::Done {
+            let mut holds = self.book.changes.holds.iter().filter_map(|key| self.book.hold(key));
+            if holds.any(|hold| hold.release_at > 0) {
+                self.schedule.send_replace(());
+            }
             self.book.end_batch(REMEMBERED, changes);
             if changes {
                 self.announce.send_replace(self.book.head.last_entry_id);

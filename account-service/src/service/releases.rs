@@ -28,9 +28,9 @@ pub async fn run(store: Store, poster: Poster, clock: Clock, stop: CancellationT
 }
 
 async fn release_for_ever(store: Store, poster: Poster, clock: Clock) {
-    let mut newest = poster.newest();
+    let mut scheduled = poster.scheduled();
     loop {
-        newest.borrow_and_update();
+        scheduled.borrow_and_update();
         let next_us = match release_due(&store, &poster, &clock).await {
             Ok(next_us) => next_us,
             Err(error) => {
@@ -40,7 +40,7 @@ async fn release_for_ever(store: Store, poster: Poster, clock: Clock) {
         };
         tokio::select! {
             // A new hold may be due sooner.
-            changed = newest.changed() => if changed.is_err() { return },
+            changed = scheduled.changed() => if changed.is_err() { return },
             () = clock.sleep_until(next_us.unwrap_or(i64::MAX)), if next_us.is_some() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
