@@ -1,7 +1,7 @@
 //! The posting pipeline: the one path on which balances change.
 //!
-//! Handlers enqueue commands. The poster takes everything that is waiting (nobody waits for a batch to
-//! fill), computes it in memory, writes it in a few statements, commits once, then answers everybody.
+//! Handlers enqueue commands. The poster takes what is waiting (nobody waits for a batch to fill),
+//! computes it in memory, writes it in a few statements, commits once, then answers everybody.
 //! It works in a task of its own, so a caller that goes away cancels nothing.
 //!
 //! Two ways to run a batch: *trusting* what it remembers, guarded by the head's version; and, when
@@ -19,6 +19,10 @@ use crate::store::{LOCK, Store, load, write};
 
 /// Most commands that share a commit.
 const BATCH: usize = 1024;
+/// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
+/// who wait for each other's answers would otherwise move in step, all of them in one batch: the
+/// processors would wait while the database works, and the database while callers are answered.
+const AT_ONCE: usize = 128;
 /// Most commands that wait; more are refused as overload.
 const QUEUE: usize = 16 * 1024;
 /// Most accounts that are remembered between batches (about 300 bytes each).
@@ -168,11 +172,12 @@ impl Worker {
         batch: &mut Vec<Request>,
     ) -> usize {
         loop {
+            let most = (waiting.len() / 2).clamp(AT_ONCE, BATCH);
             if *self.healthy.borrow() {
-                return waiting.recv_many(batch, BATCH).await;
+                return waiting.recv_many(batch, most).await;
             }
             tokio::select! {
-                taken = waiting.recv_many(batch, BATCH) => return taken,
+                taken = waiting.recv_many(batch, most) => return taken,
                 () = tokio::time::sleep(ASK_AGAIN) => {
                     // Nothing to carry out: only whether the database answers.
                     let _ = self.persist(&[]).await;
