@@ -68,7 +68,8 @@ const DUE: &str = concat!(
 );
 const NEXT_DUE: &str = "SELECT MIN(release_at) FROM hold WHERE state = 1 AND release_at > 0";
 const ENTRY: &str = concat!(entry_select!(), "WHERE e.id = $1");
-const ENTRIES_AFTER: &str = concat!(entry_select!(), "WHERE e.id > $1 ORDER BY e.id LIMIT $2");
+const ENTRIES_AFTER: &str =
+    concat!(entry_select!(), "WHERE e.id > $1 AND e.id <= $1 + $2 ORDER BY e.id");
 const LAST_ENTRY_ID: &str = "SELECT last_entry_id FROM ledger_head WHERE id = 1";
 
 type Read<T> = Result<T, sqlx::Error>;

@@ -106,7 +106,7 @@ impl Store {
         limit: i64,
     ) -> Read<Vec<Entry>> {
         let readers = self.database().readers();
-        let condition = condition(readers, filter).await?;
+        let mut condition = condition(readers, filter).await?;
         let (compare, direction) = if oldest_first { (">", "ASC") } else { ("<", "DESC") };
         let start = match filter.account_id {
             _ if after_id == 0 && !oldest_first => i64::MAX,
@@ -115,6 +115,14 @@ impl Store {
             }
             _ => after_id,
         };
+        let whole = filter.is_a_range() && filter.from_us.is_none() && filter.until_us.is_none();
+        if filter.account_id.is_some() && whole && start != i64::MAX {
+            // Sequences are dense, so the page has a far end too, and no plan can read more than it.
+            let _ = match oldest_first {
+                true => write!(condition, " AND e.seq <= {}", start.saturating_add(limit)),
+                false => write!(condition, " AND e.seq >= {}", start.saturating_sub(limit)),
+            };
+        }
         let text = format!(
             "{} WHERE {condition} AND {} {compare} $1 ORDER BY {} {direction} LIMIT $2",
             entry_select!(),
@@ -157,11 +165,13 @@ async fn range_page(
     let (before, ..) = positions::left_at(readers, account, after).await?;
     let (then, ..) = positions::left_at(readers, account, up_to).await?;
     let text = format!(
-        "{} WHERE e.account_id = {account} AND e.seq > {after} AND e.seq <= $1 \
-         ORDER BY e.seq DESC LIMIT $2",
+        "{} WHERE e.account_id = {account} AND e.seq > $1 AND e.seq <= $2 ORDER BY e.seq DESC",
         entry_select!()
     );
-    let entries = entries(readers, text, (up_to.saturating_sub(offset), limit)).await?;
+    // Sequences are dense, so the page has two ends, and no plan can read more than it.
+    let newest = up_to.saturating_sub(offset);
+    let oldest = newest.saturating_sub(limit).max(after);
+    let entries = entries(readers, text, (oldest, newest)).await?;
     Ok(Page { entries, total: up_to - after, sum_available: then - before, view: None })
 }
 
