@@ -307,7 +307,8 @@ pub async fn alone<T>(
     needs: Needs,
     job: impl FnOnce(&mut Book) -> Result<T, Failure>,
 ) -> Result<T, WriteError> {
-    let mut book = Book::load(conn, &[&needs]).await?;
+    let head = super::load::head(conn).await?;
+    let mut book = Book::load(conn, head, &[&needs]).await?;
     let decided = book.decide(job)?;
     book.write(conn).await?;
     Ok(decided)

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use cashout_common::db::Conn;
+use cashout_common::db::{Conn, Engine, begin_write};
 use cashout_common::on_engine;
-use sqlx::Error;
+use sqlx::{Error, FromRow};
 
 use super::answers::Stored;
 use super::book::{Book, Head, Needs};
@@ -15,22 +15,56 @@ use crate::domain::status::Status;
 use crate::domain::withdrawal::Withdrawal;
 
 /// The last numbers given, under the write lock.
-const HEAD: &str = "SELECT last_sequence, (SELECT coalesce(max(id), 0) FROM withdrawal), \
-    (SELECT coalesce(max(id), 0) FROM provider_call) FROM stream_head WHERE id = 1";
+macro_rules! head {
+    () => {
+        "SELECT last_sequence, (SELECT coalesce(max(id), 0) FROM withdrawal), \
+         (SELECT coalesce(max(id), 0) FROM provider_call) FROM stream_head WHERE id = 1"
+    };
+}
 
-static ROWS: LazyLock<Statement<1>> = LazyLock::new(|| {
-    let then = concat!("SELECT ", columns!(), " FROM d JOIN withdrawal w ON w.id = d.id");
-    Statement::new([("id", Kind::Int)], then)
-});
+/// Begins a transaction with the write lock and gives the last numbers, on PostgreSQL in one trip: each
+/// statement sees what was committed before it, so the numbers are those after the lock was had.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn begin(conn: &mut Conn) -> Result<Head, Error> {
+    const BEGIN: &str =
+        concat!("BEGIN; SELECT last_sequence FROM stream_head WHERE id = 1 FOR UPDATE; ", head!());
+    match conn {
+        Engine::Postgres(c) => {
+            let rows = sqlx::raw_sql(BEGIN).fetch_all(&mut *c).await?;
+            let row = rows.last().ok_or(Error::RowNotFound)?;
+            let (sequence, withdrawal_id, call_id) = FromRow::from_row(row)?;
+            Ok(Head { sequence, withdrawal_id, call_id })
+        }
+        Engine::Sqlite(_) => {
+            begin_write(conn, "").await?;
+            head(conn).await
+        }
+    }
+}
 
-/// Uses `withdrawal_by_key`.
-static REQUESTS: LazyLock<Statement<2>> = LazyLock::new(|| {
+/// The last numbers given, inside a transaction with the write lock.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn head(conn: &mut Conn) -> Result<Head, Error> {
+    let (sequence, withdrawal_id, call_id) = on_engine!(conn, c =>
+        sqlx::query_as(head!()).fetch_one(&mut *c).await?);
+    Ok(Head { sequence, withdrawal_id, call_id })
+}
+
+/// By id, and by person and key; the one leaves out what the other takes. Uses `withdrawal_by_key`.
+static ROWS: LazyLock<Statement<3>> = LazyLock::new(|| {
     let then = concat!(
         "SELECT ",
         columns!(),
+        " FROM d JOIN withdrawal w ON w.id = d.id UNION ALL SELECT ",
+        columns!(),
         " FROM d JOIN withdrawal w ON w.user_id = d.user_id AND w.request_key = d.request_key"
     );
-    Statement::new([("user_id", Kind::Int), ("request_key", Kind::Text)], then)
+    let keys = [("user_id", Kind::MaybeInt), ("request_key", Kind::MaybeText)];
+    Statement::new([("id", Kind::MaybeInt), keys[0], keys[1]], then)
 });
 
 static USAGE: LazyLock<Statement<2>> = LazyLock::new(|| {
@@ -60,8 +94,12 @@ static PAYOUTS: LazyLock<Statement<1>> = LazyLock::new(|| {
 /// # Errors
 /// The database's.
 pub(super) async fn rows(conn: &mut Conn, ids: &[i64]) -> Result<Vec<Withdrawal>, Error> {
-    let ids: Vec<_> = ids.iter().map(|id| [Cell::Int(*id)]).collect();
-    all(ROWS.fetch::<Row>(conn, &ids).await?)
+    let wanted: Vec<_> = ids.iter().map(|id| by_id(*id)).collect();
+    all(ROWS.fetch::<Row>(conn, &wanted).await?)
+}
+
+fn by_id<'c>(id: i64) -> [Cell<'c>; 3] {
+    [Cell::MaybeInt(Some(id)), Cell::MaybeInt(None), Cell::MaybeText(None)]
 }
 
 type Keyed = (String, String, Vec<u8>, Vec<u8>);
@@ -71,27 +109,11 @@ impl Book {
     ///
     /// # Errors
     /// The database's.
-    pub async fn load(conn: &mut Conn, needs: &[&Needs]) -> Result<Self, Error> {
+    pub(super) async fn load(conn: &mut Conn, head: Head, needs: &[&Needs]) -> Result<Self, Error> {
         let mut book = Self::default();
-        let (sequence, withdrawal_id, call_id) = on_engine!(&mut *conn, c =>
-            sqlx::query_as(HEAD).fetch_one(&mut *c).await?);
-        book.stored = Head { sequence, withdrawal_id, call_id };
-        book.head = book.stored;
+        (book.stored, book.head) = (head, head);
 
-        let mut ids: Vec<i64> = needs.iter().flat_map(|n| n.ids.iter().copied()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        book.load_rows(conn, &ids).await?;
-
-        let mut keys: Vec<&(i64, String)> =
-            needs.iter().filter_map(|n| n.request.as_ref()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let keys: Vec<_> = keys.iter().map(|(u, k)| [Cell::Int(*u), Cell::Text(k)]).collect();
-        for w in all(REQUESTS.fetch::<Row>(conn, &keys).await?)? {
-            book.requests.insert((w.user_id, w.request_key.clone()), w.id);
-            book.rows.insert(w.id, w);
-        }
+        book.load_rows(conn, needs).await?;
 
         let mut people: Vec<(i64, i64)> = needs.iter().filter_map(|n| n.usage).collect();
         people.sort_unstable();
@@ -115,12 +137,23 @@ impl Book {
         Ok(book)
     }
 
-    /// Rows by id; approvals only of those that have some.
-    async fn load_rows(&mut self, conn: &mut Conn, ids: &[i64]) -> Result<(), Error> {
+    /// Rows; approvals only of those that wait for another one.
+    async fn load_rows(&mut self, conn: &mut Conn, needs: &[&Needs]) -> Result<(), Error> {
+        let mut ids: Vec<i64> = needs.iter().flat_map(|n| n.ids.iter().copied()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys = needs.iter().filter_map(|n| n.request.as_ref());
+        let by_key = keys.map(|(user_id, key)| {
+            [Cell::MaybeInt(None), Cell::MaybeInt(Some(*user_id)), Cell::MaybeText(Some(key))]
+        });
+        let wanted = ids.into_iter().map(by_id).chain(by_key);
         let mut reviewed = Vec::new();
-        for w in rows(conn, ids).await? {
+        for w in all(ROWS.fetch::<Row>(conn, &wanted.collect::<Vec<_>>()).await?)? {
             if w.status == Status::InReview && w.reviewers > 0 {
                 reviewed.push([Cell::Int(w.id)]);
+            }
+            if !w.request_key.is_empty() {
+                self.requests.insert((w.user_id, w.request_key.clone()), w.id);
             }
             self.rows.insert(w.id, w);
         }

@@ -6,16 +6,14 @@
 
 use std::any::Any;
 
-use cashout_common::db::{
-    Conn, Database, begin_write, bounded, close, command, connection_lost, transient,
-};
+use cashout_common::db::{Conn, Database, bounded, close, command, connection_lost, transient};
 use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, Reason};
 use sqlx::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::WRITE_LOCK;
 use super::book::{Book, Needs};
+use super::load::begin;
 
 /// Most jobs that share a commit.
 const BATCH: usize = 256;
@@ -187,9 +185,9 @@ impl Worker {
 
 /// Decides all jobs under the write lock and writes what they changed.
 async fn decided(conn: &mut Conn, jobs: &mut [Job]) -> Result<Vec<Decided>, Error> {
-    begin_write(conn, WRITE_LOCK).await?;
+    let head = begin(conn).await?;
     let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
-    let mut book = Book::load(conn, &needs).await?;
+    let mut book = Book::load(conn, head, &needs).await?;
     let decided = jobs.iter_mut().map(|job| (job.decide)(&mut book)).collect();
     if book.changed() {
         book.write(conn).await?;

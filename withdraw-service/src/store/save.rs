@@ -4,11 +4,10 @@
 use std::sync::LazyLock;
 
 use cashout_common::db::Conn;
-use cashout_common::on_engine;
 use sqlx::Error;
 
 use super::book::Book;
-use super::set::{Cell, Kind, Statement};
+use super::set::{Cell, Kind, Part, Statement, run_all};
 use crate::domain::lane::Lane;
 use crate::domain::status::Effect;
 use crate::domain::withdrawal::Withdrawal;
@@ -179,7 +178,11 @@ static PAYOUTS: LazyLock<Statement<8>> = LazyLock::new(|| {
     insert("sandbox_payout", columns, " ON CONFLICT (number) DO UPDATE SET state = excluded.state")
 });
 
-const HEAD: &str = "UPDATE stream_head SET last_sequence = $2 WHERE id = 1 AND last_sequence = $1";
+static HEAD: LazyLock<Statement<2>> = LazyLock::new(|| {
+    let sql = "UPDATE stream_head SET last_sequence = d.last_sequence FROM d \
+        WHERE stream_head.id = 1 AND stream_head.last_sequence = d.read_sequence";
+    Statement::new([("read_sequence", Int), ("last_sequence", Int)], sql)
+});
 
 /// What may change of a withdrawal, in the order of the columns above, from `status` on.
 fn changing(w: &Withdrawal) -> [Cell<'_>; 18] {
@@ -258,57 +261,35 @@ impl Book {
     /// The database's.
     pub async fn write(&self, conn: &mut Conn) -> Result<(), Error> {
         let c = &self.changes;
-        self.write_rows(conn).await?;
-        if !c.lines.is_empty() {
-            self.write_lines(conn).await?;
-        }
-        let reviews = c.reviews.iter().map(|r| {
+        let mut parts = self.rows();
+        parts.push(REVIEWS.over(c.reviews.iter().map(|r| {
             let content = Cell::Text(&r.content_digest);
             [Cell::Int(r.withdrawal_id), content, Cell::Int(r.reviewer), Cell::Int(r.at_us)]
-        });
-        REVIEWS.run(conn, &reviews.collect::<Vec<_>>()).await?;
-        self.write_attempts(conn).await?;
-        let answers = c.answers.iter().map(|a| {
+        })));
+        parts.push(ANSWERS.over(c.answers.iter().map(|a| {
             let (digest, reply) = (Cell::Bytes(&a.stored.digest), Cell::Bytes(&a.stored.reply));
             [Cell::Text(&a.scope), Cell::Text(&a.key), digest, reply, Cell::Int(a.at_us)]
-        });
-        ANSWERS.run(conn, &answers.collect::<Vec<_>>()).await?;
-        let payouts = c.payouts.values().map(|p| {
-            [
-                Cell::Text(&p.number),
-                Cell::Text(&p.digest),
-                Cell::Text(&p.payee_id),
-                Cell::Int(p.amount_minor),
-                Cell::Text(&p.state),
-                Cell::Text(&p.third_trade_no),
-                Cell::Int(p.due_at_us),
-                Cell::Int(p.created_at_us),
-            ]
-        });
-        PAYOUTS.run(conn, &payouts.collect::<Vec<_>>()).await.map(drop)
+        })));
+        parts.extend(self.attempts());
+        let certain: usize = parts.iter().map(Part::rows).sum();
+        // An attempt that a person ended already, a call that was answered already: no row, no matter.
+        let ended =
+            ENDED.over(c.ended.iter().map(|(id, state)| [Cell::Int(*id), Cell::Text(state)]));
+        let heard = HEARD.over(
+            c.heard
+                .iter()
+                .map(|h| [Cell::Int(h.call), Cell::Text(h.outcome), Cell::Text(&h.detail)]),
+        );
+        let touched = run_all(conn, parts, vec![ended, heard]).await?;
+        if touched == certain as u64 { Ok(()) } else { Err(overtaken()) }
     }
 
-    async fn write_rows(&self, conn: &mut Conn) -> Result<(), Error> {
+    /// New rows, changed rows, their history.
+    fn rows(&self) -> Vec<Part<'_>> {
         let c = &self.changes;
         let new = c.new.iter().filter_map(|id| c.rows.get(id));
-        let new: Vec<_> = new.map(|w| joined(&fixed(w), &changing(w))).collect();
-        NEW.run(conn, &new).await?;
         let changed = c.rows.values().filter_map(|w| Some((self.rows.get(&w.id)?, w)));
-        let changed: Vec<_> = changed
-            .map(|(read, w)| {
-                let guard =
-                    [Cell::Int(w.id), Cell::Int(read.version), Cell::Int(read.status.number())];
-                joined(&guard, &changing(w))
-            })
-            .collect();
-        if CHANGED.run(conn, &changed).await? != changed.len() as u64 {
-            return Err(overtaken());
-        }
-        Ok(())
-    }
-
-    async fn write_lines(&self, conn: &mut Conn) -> Result<(), Error> {
-        let lines = self.changes.lines.iter().map(|l| {
+        let lines = c.lines.iter().map(|l| {
             [
                 Cell::Int(l.id),
                 Cell::Int(l.withdrawal_id),
@@ -321,14 +302,22 @@ impl Book {
                 Cell::Int(l.at_us),
             ]
         });
-        LINES.run(conn, &lines.collect::<Vec<_>>()).await?;
         let (was, is) = (self.stored.sequence, self.head.sequence);
-        let moved = on_engine!(conn, c =>
-            sqlx::query(HEAD).bind(was).bind(is).execute(&mut *c).await?.rows_affected());
-        if moved == 1 { Ok(()) } else { Err(overtaken()) }
+        let head = (was != is).then_some([Cell::Int(was), Cell::Int(is)]);
+        vec![
+            NEW.over(new.map(|w| joined(&fixed(w), &changing(w)))),
+            CHANGED.over(changed.map(|(read, w)| {
+                let guard =
+                    [Cell::Int(w.id), Cell::Int(read.version), Cell::Int(read.status.number())];
+                joined(&guard, &changing(w))
+            })),
+            LINES.over(lines),
+            HEAD.over(head.into_iter()),
+        ]
     }
 
-    async fn write_attempts(&self, conn: &mut Conn) -> Result<(), Error> {
+    /// Attempts, calls, and what the sandbox booked.
+    fn attempts(&self) -> [Part<'_>; 3] {
         let c = &self.changes;
         let attempts = c.attempts.iter().map(|a| {
             [
@@ -343,9 +332,6 @@ impl Book {
                 Cell::Int(a.created_at_us),
             ]
         });
-        ATTEMPTS.run(conn, &attempts.collect::<Vec<_>>()).await?;
-        let ended = c.ended.iter().map(|(id, state)| [Cell::Int(*id), Cell::Text(state)]);
-        ENDED.run(conn, &ended.collect::<Vec<_>>()).await?;
         let calls = c.calls.iter().map(|call| {
             [
                 Cell::Int(call.id),
@@ -356,11 +342,18 @@ impl Book {
                 Cell::Int(call.at_us),
             ]
         });
-        CALLS.run(conn, &calls.collect::<Vec<_>>()).await?;
-        let heard = c
-            .heard
-            .iter()
-            .map(|h| [Cell::Int(h.call), Cell::Text(h.outcome), Cell::Text(&h.detail)]);
-        HEARD.run(conn, &heard.collect::<Vec<_>>()).await.map(drop)
+        let payouts = c.payouts.values().map(|p| {
+            [
+                Cell::Text(&p.number),
+                Cell::Text(&p.digest),
+                Cell::Text(&p.payee_id),
+                Cell::Int(p.amount_minor),
+                Cell::Text(&p.state),
+                Cell::Text(&p.third_trade_no),
+                Cell::Int(p.due_at_us),
+                Cell::Int(p.created_at_us),
+            ]
+        });
+        [ATTEMPTS.over(attempts), CALLS.over(calls), PAYOUTS.over(payouts)]
     }
 }

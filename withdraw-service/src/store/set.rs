@@ -6,7 +6,7 @@
 use cashout_common::db::{Conn, Engine};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Error, FromRow, Postgres, Sqlite};
+use sqlx::{Arguments, AssertSqlSafe, Error, FromRow, Sqlite};
 
 /// What a column of a source holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,60 +44,43 @@ const SIZES: [usize; 4] = [64, 16, 4, 1];
 /// A statement over a source `d` of `N` columns.
 pub(super) struct Statement<const N: usize> {
     kinds: [Kind; N],
+    names: String,
+    then: String,
     postgres: String,
     sqlite: [String; SIZES.len()],
+}
+
+/// A statement with its rows.
+pub(super) struct Part<'c> {
+    kinds: &'static [Kind],
+    names: &'static str,
+    then: &'static str,
+    sqlite: &'static [String],
+    cells: Vec<Cell<'c>>,
 }
 
 impl<const N: usize> Statement<N> {
     /// `then` follows the definition of `d`: `INSERT … SELECT … FROM d`, `UPDATE … FROM d`, `SELECT …`.
     pub(super) fn new(columns: [(&str, Kind); N], then: &str) -> Self {
         let names = columns.map(|(name, _)| name).join(", ");
-        let arrays: Vec<String> = columns
-            .iter()
-            .enumerate()
-            .map(|(at, (_, kind))| {
-                let array = match kind {
-                    Kind::Int | Kind::MaybeInt => "bigint[]",
-                    Kind::Text | Kind::MaybeText => "text[]",
-                    Kind::Bytes => "bytea[]",
-                };
-                format!("${}::{array}", at + 1)
-            })
-            .collect();
-        let postgres =
-            format!("WITH d ({names}) AS (SELECT * FROM unnest({})) {then}", arrays.join(", "));
+        let kinds = columns.map(|(_, kind)| kind);
+        let postgres = format!("WITH {} {then}", source(&names, &kinds, 1));
         let row = format!("({})", ["?"; N].join(", "));
         let sqlite = SIZES.map(|size| {
             let rows = vec![row.as_str(); size].join(", ");
             format!("WITH d ({names}) AS (VALUES {rows}) {then}")
         });
-        Self { kinds: columns.map(|(_, kind)| kind), postgres, sqlite }
+        Self { kinds, names, then: then.to_owned(), postgres, sqlite }
     }
 
-    /// Runs it over `rows`; gives how many rows of the database it touched.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(super) async fn run(&self, conn: &mut Conn, rows: &[[Cell<'_>; N]]) -> Result<u64, Error> {
-        if rows.is_empty() {
-            return Ok(0);
-        }
-        match conn {
-            Engine::Postgres(c) => {
-                let query = sqlx::query(AssertSqlSafe(self.postgres.as_str()));
-                Ok(self.arrays(query, rows).execute(&mut *c).await?.rows_affected())
-            }
-            Engine::Sqlite(c) => {
-                let mut touched = 0;
-                for (sql, rows) in self.parts(rows) {
-                    let mut query = sqlx::query(AssertSqlSafe(sql));
-                    for cell in rows.iter().flatten() {
-                        query = value(query, *cell);
-                    }
-                    touched += query.execute(&mut *c).await?.rows_affected();
-                }
-                Ok(touched)
-            }
+    /// It with its rows, to be run with others.
+    pub(super) fn over<'c>(&'static self, rows: impl Iterator<Item = [Cell<'c>; N]>) -> Part<'c> {
+        Part {
+            kinds: &self.kinds,
+            names: &self.names,
+            then: &self.then,
+            sqlite: &self.sqlite,
+            cells: rows.flatten().collect(),
         }
     }
 
@@ -118,15 +101,16 @@ impl<const N: usize> Statement<N> {
         }
         match conn {
             Engine::Postgres(c) => {
-                let query = sqlx::query(AssertSqlSafe(self.postgres.as_str()));
-                let found = self.arrays(query, rows).fetch_all(&mut *c).await?;
-                found.iter().map(R::from_row).collect()
+                let mut arguments = PgArguments::default();
+                columns(&mut arguments, &self.kinds, rows.as_flattened())?;
+                let query = sqlx::query_with(AssertSqlSafe(self.postgres.as_str()), arguments);
+                query.fetch_all(&mut *c).await?.iter().map(R::from_row).collect()
             }
             Engine::Sqlite(c) => {
                 let mut all = Vec::new();
-                for (sql, rows) in self.parts(rows) {
+                for (sql, cells) in in_sizes(&self.sqlite, N, rows.as_flattened()) {
                     let mut query = sqlx::query(AssertSqlSafe(sql));
-                    for cell in rows.iter().flatten() {
+                    for cell in cells {
                         query = value(query, *cell);
                     }
                     for row in &query.fetch_all(&mut *c).await? {
@@ -137,41 +121,116 @@ impl<const N: usize> Statement<N> {
             }
         }
     }
+}
 
-    fn arrays<'q>(
-        &self,
-        mut query: sqlx::query::Query<'q, Postgres, PgArguments>,
-        rows: &[[Cell<'q>; N]],
-    ) -> sqlx::query::Query<'q, Postgres, PgArguments> {
-        for (at, kind) in self.kinds.iter().enumerate() {
-            let column = rows.iter().filter_map(|row| row.get(at));
-            query = match kind {
-                Kind::Int => query.bind(column.filter_map(|c| c.int()).collect::<Vec<i64>>()),
-                Kind::MaybeInt => query.bind(column.map(|c| c.int()).collect::<Vec<Option<i64>>>()),
-                Kind::Text => query.bind(column.filter_map(|c| c.text()).collect::<Vec<&str>>()),
-                Kind::MaybeText => {
-                    query.bind(column.map(|c| c.text()).collect::<Vec<Option<&str>>>())
+impl Part<'_> {
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> usize {
+        self.cells.len() / self.kinds.len()
+    }
+}
+
+/// Runs statements in this order, on PostgreSQL as one; gives how many rows those of `parts` touched.
+/// None of them may look at what another one of them writes.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn run_all(
+    conn: &mut Conn,
+    parts: Vec<Part<'_>>,
+    uncounted: Vec<Part<'_>>,
+) -> Result<u64, Error> {
+    let counted = parts.into_iter().map(|part| (part, true));
+    let parts: Vec<(Part<'_>, bool)> = counted
+        .chain(uncounted.into_iter().map(|part| (part, false)))
+        .filter(|(part, _)| !part.cells.is_empty())
+        .collect();
+    if parts.is_empty() {
+        return Ok(0);
+    }
+    match conn {
+        Engine::Postgres(c) => {
+            let mut arguments = PgArguments::default();
+            let (mut sql, mut counts) = (String::from("WITH "), vec!["0::bigint".to_owned()]);
+            let mut next = 1;
+            for (n, (part, counts_it)) in parts.iter().enumerate() {
+                let source = source(part.names, part.kinds, next);
+                sql.push_str(&format!("p{n} AS (WITH {source} {} RETURNING 1), ", part.then));
+                if *counts_it {
+                    counts.push(format!("(SELECT count(*) FROM p{n})"));
                 }
-                Kind::Bytes => query.bind(column.filter_map(|c| c.bytes()).collect::<Vec<&[u8]>>()),
-            };
-        }
-        query
-    }
-
-    /// The rows in parts, each with the statement of its size.
-    fn parts<'s, 'r, 'c>(
-        &'s self,
-        mut rows: &'r [[Cell<'c>; N]],
-    ) -> Vec<(&'s str, &'r [[Cell<'c>; N]])> {
-        let mut parts = Vec::new();
-        for (size, sql) in SIZES.iter().zip(&self.sqlite) {
-            while let Some((part, rest)) = rows.split_at_checked(*size) {
-                parts.push((sql.as_str(), part));
-                rows = rest;
+                next += part.kinds.len();
+                columns(&mut arguments, part.kinds, &part.cells)?;
             }
+            sql.push_str(&format!("touched AS (SELECT {} AS n) ", counts.join(" + ")));
+            sql.push_str("SELECT n FROM touched");
+            let touched: i64 =
+                sqlx::query_scalar_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *c).await?;
+            Ok(u64::try_from(touched).unwrap_or_default())
         }
-        parts
+        Engine::Sqlite(c) => {
+            let mut touched = 0;
+            for (part, counts_it) in &parts {
+                for (sql, cells) in in_sizes(part.sqlite, part.kinds.len(), &part.cells) {
+                    let mut query = sqlx::query(AssertSqlSafe(sql));
+                    for cell in cells {
+                        query = value(query, *cell);
+                    }
+                    let rows = query.execute(&mut *c).await?.rows_affected();
+                    touched += if *counts_it { rows } else { 0 };
+                }
+            }
+            Ok(touched)
+        }
     }
+}
+
+/// The source `d` on PostgreSQL: an array per column, in parameters from `first` on.
+fn source(names: &str, kinds: &[Kind], first: usize) -> String {
+    let array = |(at, kind): (usize, &Kind)| {
+        let array = match kind {
+            Kind::Int | Kind::MaybeInt => "bigint[]",
+            Kind::Text | Kind::MaybeText => "text[]",
+            Kind::Bytes => "bytea[]",
+        };
+        format!("${}::{array}", first + at)
+    };
+    let arrays: Vec<String> = kinds.iter().enumerate().map(array).collect();
+    format!("d ({names}) AS (SELECT * FROM unnest({}))", arrays.join(", "))
+}
+
+/// Adds an array for each column of rows.
+fn columns(to: &mut PgArguments, kinds: &[Kind], cells: &[Cell<'_>]) -> Result<(), Error> {
+    for (at, kind) in kinds.iter().enumerate() {
+        let column = cells.iter().skip(at).step_by(kinds.len());
+        match kind {
+            Kind::Int => to.add(column.filter_map(|c| c.int()).collect::<Vec<i64>>()),
+            Kind::MaybeInt => to.add(column.map(|c| c.int()).collect::<Vec<Option<i64>>>()),
+            Kind::Text => to.add(column.filter_map(|c| c.text()).collect::<Vec<&str>>()),
+            Kind::MaybeText => to.add(column.map(|c| c.text()).collect::<Vec<Option<&str>>>()),
+            Kind::Bytes => to.add(column.filter_map(|c| c.bytes()).collect::<Vec<&[u8]>>()),
+        }
+        .map_err(Error::Encode)?;
+    }
+    Ok(())
+}
+
+/// Rows of `width` cells in parts, each with the statement of its size.
+fn in_sizes<'s, 'r, 'c>(
+    statements: &'s [String],
+    width: usize,
+    mut cells: &'r [Cell<'c>],
+) -> Vec<(&'s str, &'r [Cell<'c>])> {
+    let mut parts = Vec::new();
+    for (size, sql) in SIZES.iter().zip(statements) {
+        while let Some((part, rest)) = cells.split_at_checked(size * width)
+            && !part.is_empty()
+        {
+            parts.push((sql.as_str(), part));
+            cells = rest;
+        }
+    }
+    parts
 }
 
 impl<'a> Cell<'a> {
