@@ -83,6 +83,7 @@ async fn launch(
     let address = listener.local_addr()?;
     let store = store::Store::open(&config.database_url).await?;
     let clock = world.clock.clone();
+    let wake = Arc::new(Notify::new());
     let core = Arc::new(service::Core {
         providers: providers::Providers::new(config.wechat, config.alipay, store.clone(), clock),
         store,
@@ -93,7 +94,8 @@ async fn launch(
         timing: config.timing,
         instance: service::instance_name(&world),
         world,
-        wake: Notify::new(),
+        places: service::places::Places::new(wake.clone()),
+        wake,
         tasks: TaskTracker::new(),
     });
     let mut routes = RoutesBuilder::default();

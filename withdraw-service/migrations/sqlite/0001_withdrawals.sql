@@ -33,17 +33,20 @@ CREATE TABLE withdrawal (
     decided_by TEXT NOT NULL,
     unknown_since_us INTEGER NOT NULL,
     effect TEXT,
+    -- Who can keep the effect waiting; NULL when nothing is due.
+    lane INTEGER,
     next_run_at_us INTEGER NOT NULL,
     tries INTEGER NOT NULL,
     lease_owner TEXT NOT NULL,
     lease_until_us INTEGER NOT NULL,
     request_key TEXT,
     request_digest BLOB NOT NULL,
-    CHECK (apply_minor = actual_minor + fee_minor)
+    CHECK (apply_minor = actual_minor + fee_minor),
+    CHECK ((effect IS NULL) = (lane IS NULL))
 ) STRICT;
 CREATE INDEX withdrawal_of_user ON withdrawal (user_id, created_at_us);
 CREATE INDEX withdrawal_by_created ON withdrawal (created_at_us, id);
-CREATE INDEX withdrawal_due ON withdrawal (next_run_at_us) WHERE effect IS NOT NULL;
+CREATE INDEX withdrawal_due ON withdrawal (lane, next_run_at_us) WHERE lane IS NOT NULL;
 CREATE UNIQUE INDEX withdrawal_by_key ON withdrawal (user_id, request_key)
     WHERE request_key IS NOT NULL;
 

@@ -4,6 +4,7 @@
 //! Must not know: how many places there are, who works.
 
 use super::method::Method;
+use super::status::Effect;
 
 /// Effects that wait for the same other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +23,12 @@ impl Lane {
         Self::Payout(Method::Wechat),
         Self::Payout(Method::Alipay),
     ];
+
+    /// Who can keep an effect of a withdrawal by that method waiting.
+    #[must_use]
+    pub fn of(effect: Effect, method: Method) -> Self {
+        if effect.asks_provider() { Self::Payout(method) } else { Self::Ledger }
+    }
 
     /// A number for statements: the method's, or -1.
     #[must_use]

@@ -1,10 +1,7 @@
-//! Numbers that people and partners see: cash_sn and trade_no. Both are unique by constraint; whoever
-//! makes one retries with another when it is taken. Must not know: where they are stored.
+//! Numbers that people and partners see: cash_sn and trade_no. Both are unique by constraint; a job
+//! that drew one that is taken is run again and draws another. Must not know: where they are stored.
 
 use cashout_common::random::Random;
-
-/// How often a taken number is replaced before we give up: with ten random digits never in practice.
-pub const NUMBER_TRIES: usize = 8;
 
 /// 18 digits: the local date (8 digits) and ten random ones, so that nobody guesses a neighbour.
 #[must_use]
@@ -23,6 +20,15 @@ pub fn trade_no(cash_sn: &str, n: i64, random: &Random) -> String {
         .map(|b| char::from(*b))
         .collect();
     format!("{cash_sn}T{n}{tail}")
+}
+
+/// Which attempt comes after the one with that number; the first when there was none.
+#[must_use]
+pub fn next_attempt(trade_no: &str) -> i64 {
+    let tail = trade_no.rsplit_once('T').map(|(_, tail)| tail);
+    // What follows the sign is the attempt's number in digits and four letters.
+    let n = tail.and_then(|tail| tail.get(..tail.len().checked_sub(4)?)?.parse::<i64>().ok());
+    n.unwrap_or(0).saturating_add(1)
 }
 
 #[cfg(test)]

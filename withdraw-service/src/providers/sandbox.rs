@@ -20,14 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cashout_common::clock::{Clock, SECOND_US};
-use cashout_common::db::Conn;
 use cashout_common::number::{digest, hex};
-use cashout_common::writer::WriteError;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::ports::{Answer, Order, Provider, SendRequest};
 use crate::store::Store;
+use crate::store::book::{Book, Needs};
 use crate::store::sandbox::{self, Payout};
 
 /// The provider's name on a withdrawal.
@@ -114,7 +113,8 @@ impl Provider for Sandbox {
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
         let (store, now_us) = (self.store.clone(), self.clock.now_us());
         async move {
-            let booked = store.write(move |conn| book(conn, request, now_us).boxed()).await;
+            let needs = Needs { payout: Some(request.number.clone()), ..Needs::default() };
+            let booked = store.decide(needs, move |books| Ok(book(books, &request, now_us))).await;
             booked.unwrap_or_else(|failure| unknown(&failure.to_string()))
         }
         .boxed()
@@ -130,9 +130,10 @@ impl Provider for Sandbox {
                 Err(_) => unknown("the sandbox's books cannot be read"),
                 Ok(None) => Answer::NotFound,
                 Ok(Some(payout)) if payout.state == "pending" && payout.due_at_us <= now_us => {
-                    let due = payout.number.clone();
-                    let paid = store.write(move |conn| {
-                        async move { Ok(sandbox::set_paid(conn, &due).await?) }.boxed()
+                    let needs = Needs { payout: Some(number.clone()), ..Needs::default() };
+                    let paid = store.decide(needs, move |books| {
+                        set_paid(books, &number);
+                        Ok(())
                     });
                     match paid.await {
                         Ok(()) => Answer::Paid { third_trade_no: payout.third_trade_no },
@@ -166,18 +167,26 @@ fn unknown(why: &str) -> Answer {
     Answer::Unknown { why: why.to_owned() }
 }
 
+/// Books that a payout was made after all.
+fn set_paid(books: &mut Book, number: &str) {
+    let open = |p: &Payout| matches!(p.state.as_str(), "pending" | "lost");
+    if let Some(payout) = books.payout(number).filter(open) {
+        books.put_payout(Payout { state: "paid".to_owned(), ..payout });
+    }
+}
+
 /// Books a sending; what is booked already decides what the same bytes are told.
-async fn book(conn: &mut Conn, request: SendRequest, now_us: i64) -> Result<Answer, WriteError> {
+fn book(books: &mut Book, request: &SendRequest, now_us: i64) -> Answer {
     let script = Script::of(&request.payee_id);
-    if let Some(known) = sandbox::get(conn, &request.number).await? {
+    if let Some(known) = books.payout(&request.number) {
         if known.digest != request.digest {
-            return Ok(unknown("this number came with another request before"));
+            return unknown("this number came with another request before");
         }
         if known.state == "lost" {
-            sandbox::set_paid(conn, &known.number).await?;
-            return Ok(Answer::Paid { third_trade_no: known.third_trade_no });
+            set_paid(books, &known.number);
+            return Answer::Paid { third_trade_no: known.third_trade_no };
         }
-        return Ok(told(&known));
+        return told(&known);
     }
     let due_at_us = match script {
         Script::Delay { us } => now_us.saturating_add(us),
@@ -186,19 +195,20 @@ async fn book(conn: &mut Conn, request: SendRequest, now_us: i64) -> Result<Answ
     };
     let payout = Payout {
         third_trade_no: third_trade_no(&request.number),
-        number: request.number,
-        digest: request.digest,
-        payee_id: request.payee_id,
+        number: request.number.clone(),
+        digest: request.digest.clone(),
+        payee_id: request.payee_id.clone(),
         amount_minor: request.amount_minor,
         state: script.state().to_owned(),
         due_at_us,
         created_at_us: now_us,
     };
-    sandbox::insert(conn, &payout).await?;
-    Ok(match script {
+    let answer = match script {
         Script::UnknownPaid | Script::UnknownRefused | Script::Lost => unknown("connection lost"),
         _ => told(&payout),
-    })
+    };
+    books.put_payout(payout);
+    answer
 }
 
 /// What the books say.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use cashout_common::text;
 use cashout_proto::Failure;
-use futures::FutureExt;
 
 use super::Core;
+use super::effects::Going;
 use super::transition::{Step, advance};
 use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
-use crate::store::withdrawals;
+use crate::store::book::{Book, Needs};
+use crate::store::withdrawals::not_found;
 
 impl Core {
     /// Cancels a withdrawal of `user_id` and waits a moment for the money to be back.
@@ -25,26 +26,21 @@ impl Core {
     ) -> Result<Withdrawal, Failure> {
         text::free(&remark, 255).map_err(|rule| Failure::field("remark", rule))?;
         let core = self.clone();
-        let cancelled = self
-            .store
-            .write(move |conn| {
-                async move {
-                    let mut w = withdrawals::get(conn, id).await?;
-                    if w.user_id != user_id || !w.status.visible() {
-                        return Err(withdrawals::not_found().into());
-                    }
-                    let shown = if remark.is_empty() { "用户取消" } else { &remark };
-                    w.review_remark = shown.to_owned();
-                    core.lease(&mut w);
-                    let actor = format!("user:{user_id}");
-                    let step = Step::person(Event::Cancel, &actor, &remark, core.now_us());
-                    advance(conn, &mut w, step).await?;
-                    Ok(w)
-                }
-                .boxed()
-            })
-            .await?;
-        self.finish(vec![cancelled]).await;
+        let job = move |book: &mut Book| {
+            let mut w = book.get(id)?;
+            if w.user_id != user_id || !w.status.visible() {
+                return Err(not_found());
+            }
+            let shown = if remark.is_empty() { "用户取消" } else { &remark };
+            w.review_remark = shown.to_owned();
+            core.lease(&mut w);
+            let actor = format!("user:{user_id}");
+            let step = Step::person(Event::Cancel, &actor, &remark, core.now_us());
+            advance(book, &mut w, step)?;
+            Ok(w)
+        };
+        let cancelled = self.store.decide(Needs::id(id), job).await?;
+        self.finish(vec![Going::inline(cancelled)]).await;
         self.current(id).await
     }
 }

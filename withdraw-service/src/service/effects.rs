@@ -4,20 +4,46 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use cashout_common::db::Conn;
-use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
-use futures::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::Core;
 use super::declined::declined;
+use super::payout::Asked;
+use super::places::Place;
 use super::transition::{Step, advance, free};
 use crate::domain::status::{Effect, Event, Status};
 use crate::domain::withdrawal::{AccountAfter, Applicant, Requested, Withdrawal};
-use crate::ports::{LedgerAnswer, ReleaseCause};
-use crate::store::answers::{self, Stored};
-use crate::store::withdrawals::{self, unchanged};
+use crate::ports::{LedgerAnswer, ReleaseCause, Replies};
+use crate::store::answers::Stored;
+use crate::store::book::{Book, Needs};
+
+/// A withdrawal with an effect that this instance has the lease for.
+#[derive(Debug)]
+pub struct Going {
+    /// As it was written last.
+    pub w: Withdrawal,
+    /// The applicant, when just read.
+    pub applicant: Option<Applicant>,
+    /// What to ask the provider, when it is noted already.
+    pub asked: Option<Asked>,
+    /// The place it takes; what a caller waits for takes none.
+    pub place: Option<Place>,
+}
+
+impl Going {
+    /// An effect that a caller waits for.
+    #[must_use]
+    pub fn inline(w: Withdrawal) -> Self {
+        Self { w, applicant: None, asked: None, place: None }
+    }
+
+    /// An effect that was claimed or kept.
+    #[must_use]
+    pub fn claimed(w: Withdrawal, place: Place) -> Self {
+        Self { place: Some(place), ..Self::inline(w) }
+    }
+}
 
 /// How an effect ended this time.
 #[derive(Debug)]
@@ -28,6 +54,8 @@ pub enum Ended {
     Declined(Failure),
     /// Answered, and the answer was applied.
     Applied,
+    /// Applied, and this instance keeps what became due.
+    GoesOn(Box<Going>),
     /// No answer yet; it will be tried again.
     Postponed,
     /// Somebody else was faster: what was learned here is of no use.
@@ -35,9 +63,27 @@ pub enum Ended {
 }
 
 impl Core {
-    /// Carries out the effect of a claimed withdrawal once. The applicant is given when just read.
-    pub async fn carry_out(self: &Arc<Self>, w: Withdrawal, applicant: Option<Applicant>) -> Ended {
-        let (id, until) = (w.id, Instant::now() + self.timing.ledger_timeout);
+    /// Carries out the effect of a claimed withdrawal, and what becomes due by it as long as this
+    /// instance can keep it.
+    pub async fn carry_out(self: &Arc<Self>, mut going: Going) -> Ended {
+        loop {
+            let id = going.w.id;
+            match self.step(going).await {
+                Ok(Ended::GoesOn(next)) => going = *next,
+                Ok(ended) => return ended,
+                Err(failure) => {
+                    // The lease runs out and somebody tries again.
+                    tracing::error!(withdrawal = id, %failure, "an effect could not be recorded");
+                    return Ended::Postponed;
+                }
+            }
+        }
+    }
+
+    /// Carries out one effect once.
+    async fn step(self: &Arc<Self>, going: Going) -> Result<Ended, Failure> {
+        let until = Instant::now() + self.timing.ledger_timeout;
+        let Going { w, applicant, asked, place } = going;
         let ended = match w.due.effect {
             Some(Effect::PlaceHold) => self.place(w, applicant, until).await,
             Some(Effect::Settle) => {
@@ -49,17 +95,22 @@ impl Core {
                 self.end_hold(w, answer, Event::Released).await
             }
             Some(Effect::Pay) => self.pay(w).await,
-            Some(Effect::Send | Effect::Query) => self.ask_provider(w).await,
+            Some(Effect::Send | Effect::Query) => self.ask_provider(w, asked).await,
             None => Ok(Ended::Stale),
         };
-        // More may be due now, or later.
-        self.wake.notify_one();
-        match ended {
-            Ok(ended) => ended,
-            Err(failure) => {
-                // The lease runs out and somebody tries again.
-                tracing::error!(withdrawal = id, %failure, "an effect could not be recorded");
-                Ended::Postponed
+        drop(place);
+        ended
+    }
+
+    /// What follows a job that is committed: what it kept goes on, what it left is the worker's.
+    pub(super) fn onward(&self, w: Withdrawal, place: Option<Place>) -> Ended {
+        match place {
+            Some(place) => Ended::GoesOn(Box::new(Going::claimed(w, place))),
+            None => {
+                if w.due.effect.is_some() {
+                    self.wake.notify_one();
+                }
+                Ended::Applied
             }
         }
     }
@@ -116,33 +167,27 @@ impl Core {
         account: AccountAfter,
         applicant: Applicant,
     ) -> Result<Ended, Failure> {
-        let (replies, now_us) = (self.replies.clone(), self.now_us());
-        self.store
-            .write(move |conn| {
-                place_job(conn, claimed, account, applicant, replies, now_us).boxed()
-            })
-            .await
+        let (replies, now_us, id) = (self.replies.clone(), self.now_us(), claimed.id);
+        let job = move |book: &mut Book| {
+            let applicant = applicant.clone();
+            place_job(book, &claimed, account, applicant, replies.as_ref(), now_us)
+        };
+        self.store.decide(Needs::id(id), job).await
     }
 
     async fn decline(&self, claimed: Withdrawal, failure: Failure) -> Result<Ended, Failure> {
         let failure = Failure { metadata: failure.metadata, ..declined(failure.reason) };
-        let now_us = self.now_us();
-        self.store
-            .write(move |conn| {
-                async move {
-                    let Some(mut w) = unchanged(conn, &claimed).await? else {
-                        return Ok(Ended::Stale);
-                    };
-                    // A refused request leaves nothing behind: the key is free again.
-                    w.request_key.clear();
-                    let reason = failure.reason.row().name;
-                    let step = Step { reason, ..Step::system(Event::HoldRefused, now_us) };
-                    advance(conn, &mut w, step).await?;
-                    Ok(Ended::Declined(failure))
-                }
-                .boxed()
-            })
-            .await
+        let (now_us, id) = (self.now_us(), claimed.id);
+        let job = move |book: &mut Book| {
+            let Some(mut w) = book.unchanged(&claimed)? else { return Ok(Ended::Stale) };
+            // A refused request leaves nothing behind: the key is free again.
+            w.request_key.clear();
+            let reason = failure.reason.row().name;
+            let step = Step { reason, ..Step::system(Event::HoldRefused, now_us) };
+            advance(book, &mut w, step)?;
+            Ok(Ended::Declined(failure.clone()))
+        };
+        self.store.decide(Needs::id(id), job).await
     }
 
     async fn end_hold(
@@ -160,19 +205,13 @@ impl Core {
                 return self.postpone(claimed, &failure).await;
             }
         }
-        let now_us = self.now_us();
-        self.store
-            .write(move |conn| {
-                async move {
-                    let Some(mut w) = unchanged(conn, &claimed).await? else {
-                        return Ok(Ended::Stale);
-                    };
-                    advance(conn, &mut w, Step::system(event, now_us)).await?;
-                    Ok(Ended::Applied)
-                }
-                .boxed()
-            })
-            .await
+        let (now_us, id) = (self.now_us(), claimed.id);
+        let job = move |book: &mut Book| {
+            let Some(mut w) = book.unchanged(&claimed)? else { return Ok(Ended::Stale) };
+            advance(book, &mut w, Step::system(event, now_us))?;
+            Ok(Ended::Applied)
+        };
+        self.store.decide(Needs::id(id), job).await
     }
 
     /// Gives the lease back and tries again after a pause.
@@ -185,42 +224,38 @@ impl Core {
         tracing::warn!(withdrawal = claimed.id, effect, %failure, "no answer, will try again");
         let now_us = self.now_us();
         let next_run_at_us = now_us.saturating_add(self.timing.backoff_us(claimed.due.tries));
-        self.store
-            .write(move |conn| {
-                async move {
-                    let Some(mut w) = unchanged(conn, &claimed).await? else {
-                        return Ok(Ended::Stale);
-                    };
-                    w.due.next_run_at_us = next_run_at_us;
-                    w.due.tries = w.due.tries.saturating_add(1);
-                    free(&mut w.due);
-                    withdrawals::save(conn, w.status, &mut w).await?;
-                    Ok(Ended::Postponed)
-                }
-                .boxed()
-            })
-            .await
+        let id = claimed.id;
+        let job = move |book: &mut Book| {
+            let Some(mut w) = book.unchanged(&claimed)? else { return Ok(Ended::Stale) };
+            w.due.next_run_at_us = next_run_at_us;
+            w.due.tries = w.due.tries.saturating_add(1);
+            free(&mut w.due);
+            book.save(w.status, &mut w)?;
+            Ok(Ended::Postponed)
+        };
+        let ended = self.store.decide(Needs::id(id), job).await;
+        // The worker has to know of the pause.
+        self.wake.notify_one();
+        ended
     }
 }
 
-async fn place_job(
-    conn: &mut Conn,
-    claimed: Withdrawal,
+fn place_job(
+    book: &mut Book,
+    claimed: &Withdrawal,
     account: AccountAfter,
     applicant: Applicant,
-    replies: Arc<dyn crate::ports::Replies>,
+    replies: &dyn Replies,
     now_us: i64,
-) -> Result<Ended, WriteError> {
-    let Some(mut w) = unchanged(conn, &claimed).await? else {
-        return Ok(Ended::Stale);
-    };
-    advance(conn, &mut w, Step::system(Event::HoldPlaced, now_us)).await?;
+) -> Result<Ended, Failure> {
+    let Some(mut w) = book.unchanged(claimed)? else { return Ok(Ended::Stale) };
+    advance(book, &mut w, Step::system(Event::HoldPlaced, now_us))?;
     let (key, digest) = (w.request_key.clone(), w.request_digest.clone());
     let scope = super::request::scope(w.user_id);
     let reply = replies.requested(&Requested { withdrawal: w, account, applicant });
     if !key.is_empty() {
         let stored = Stored { digest, reply: reply.clone() };
-        answers::put(conn, &scope, &key, &stored, now_us).await?;
+        book.put_answer(&scope, &key, stored, now_us);
     }
     Ok(Ended::Requested(reply))
 }

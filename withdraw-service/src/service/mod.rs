@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod declined;
 pub mod effects;
 pub mod payout;
+pub mod places;
 pub mod quote;
 pub mod reads;
 pub mod request;
@@ -24,15 +25,18 @@ use cashout_proto::{Failure, Reason};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::lane::Lane;
 use crate::domain::policy::Policy;
-use crate::domain::withdrawal::{Applicant, Due, Withdrawal};
+use crate::domain::withdrawal::{Due, Withdrawal};
 use crate::ports::{LEDGER_TIMEOUT, Ledger, Replies};
 use crate::providers::Providers;
 use crate::store::Store;
 use crate::store::answers::Stored;
+use crate::store::book::Book;
 use crate::store::due::Times;
 
-use effects::Ended;
+use effects::{Ended, Going};
+use places::{Place, Places};
 
 /// How long a caller waits for an effect that is carried out at once; the worker goes on after that.
 pub const INLINE_WAIT: Duration = Duration::from_secs(2);
@@ -110,7 +114,9 @@ pub struct Core {
     /// The name of this instance on leases.
     pub instance: String,
     /// Wakes the worker.
-    pub wake: Notify,
+    pub wake: Arc<Notify>,
+    /// How many effects are carried out at a time.
+    pub places: Places,
     /// Effects in flight: a stop waits for them.
     pub tasks: TaskTracker,
 }
@@ -143,17 +149,23 @@ impl Core {
     fn lease(&self, w: &mut Withdrawal) {
         w.due.lease_owner.clone_from(&self.instance);
         w.due.lease_until_us = self.now_us().saturating_add(micros(self.timing.lease));
+        w.due.next_run_at_us = w.due.next_run_at_us.max(w.due.lease_until_us);
+    }
+
+    /// Keeps an effect that became due in a job for this instance, when there is a place for it; the
+    /// worker need not look for it then.
+    fn keep(&self, book: &mut Book, w: &mut Withdrawal) -> Option<Place> {
+        let place = self.places.take(Lane::of(w.due.effect?, w.method))?;
+        self.lease(w);
+        book.lease(w);
+        Some(place)
     }
 
     /// Carries out an effect this instance has the lease for, in a task no caller can cancel, and waits
     /// a moment for it. `None`: it still goes on.
-    async fn run_now(
-        self: &Arc<Self>,
-        w: Withdrawal,
-        applicant: Option<Applicant>,
-    ) -> Option<Ended> {
+    async fn run_now(self: &Arc<Self>, going: Going) -> Option<Ended> {
         let core = self.clone();
-        let task = self.tasks.spawn(async move { core.carry_out(w, applicant).await });
+        let task = self.tasks.spawn(async move { core.carry_out(going).await });
         tokio::time::timeout(INLINE_WAIT, task).await.ok()?.ok()
     }
 

@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use cashout_common::db::Conn;
 use cashout_common::number::{digest, hex};
-use cashout_common::random::Random;
 use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
 use futures::FutureExt;
 
 use super::effects::Ended;
+use super::places::Place;
 use super::transition::{Step, advance, free};
 use super::{Core, Timing, micros};
-use crate::domain::numbers::{NUMBER_TRIES, trade_no};
-use crate::domain::status::{Event, Status};
+use crate::domain::numbers::{next_attempt, trade_no};
+use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
 use crate::ports::{Answer, Order, Provider, SendRequest};
 use crate::store::attempts::{self, Attempt};
+use crate::store::book::{Book, Needs, alone};
 use crate::store::cases;
-use crate::store::withdrawals::unchanged;
 
 /// SHA-256 of a request's bytes, hex.
 #[must_use]
@@ -28,9 +28,16 @@ pub fn body_digest(body: &[u8]) -> String {
 }
 
 /// What to ask a provider, noted already.
-enum Ask {
-    Send { call: i64, request: SendRequest },
-    Query { call: i64, number: String },
+#[derive(Debug, Clone)]
+pub struct Asked {
+    call: i64,
+    what: What,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Send(SendRequest),
+    Query(String),
 }
 
 impl Core {
@@ -40,36 +47,97 @@ impl Core {
             .ok_or_else(|| Failure::new(Reason::Internal, "no provider of that name is configured"))
     }
 
-    /// Writes the attempt, then sends it under the same lease.
+    /// Whether its provider is configured.
+    pub(super) fn pays(&self, w: &Withdrawal) -> bool {
+        self.providers.named(&w.provider).is_some()
+    }
+
+    /// Writes the attempt of a claimed withdrawal, then sends it under the same lease.
     pub(super) async fn pay(self: &Arc<Self>, claimed: Withdrawal) -> Result<Ended, Failure> {
-        let provider = match self.provider_of(&claimed) {
-            Ok(provider) => provider,
-            Err(failure) => return self.postpone(claimed, &failure).await,
+        if let Err(failure) = self.provider_of(&claimed) {
+            return self.postpone(claimed, &failure).await;
+        }
+        let (core, id) = (self.clone(), claimed.id);
+        let job = move |book: &mut Book| {
+            let Some(mut w) = book.unchanged(&claimed)? else { return Ok(None) };
+            let asked = core.write_attempt(book, &mut w)?;
+            Ok(Some((w, asked)))
         };
-        let (random, now_us) = (self.world.random.clone(), self.now_us());
-        let written = self
-            .store
-            .write(move |conn| write_attempt(conn, claimed, provider, random, now_us).boxed())
-            .await?;
-        match written {
-            Some(w) if w.status == Status::Paying => self.ask_provider(w).await,
-            Some(_) => Ok(Ended::Applied),
+        match self.store.decide(Needs::id(id), job).await? {
+            Some((w, Some(asked))) => self.ask_provider(w, Some(asked)).await,
+            Some((_, None)) => Ok(Ended::Applied),
             None => Ok(Ended::Stale),
         }
     }
 
+    /// Approved to paying, inside a job: number, payee, amount, exact bytes and the sending of them are
+    /// written here. What would be paid must be what enough reviewers approved; otherwise the approval
+    /// is void and there is nothing to ask.
+    pub(super) fn write_attempt(
+        &self,
+        book: &mut Book,
+        w: &mut Withdrawal,
+    ) -> Result<Option<Asked>, Failure> {
+        let (provider, now_us) = (self.provider_of(w)?, self.now_us());
+        let content = w.content();
+        if content != w.content_digest || w.reviewers < w.reviewers_required {
+            w.content_digest = content;
+            free(&mut w.due);
+            let reason = "what would be paid is not what was approved";
+            let step = Step { reason, ..Step::system(Event::ApprovalVoided, now_us) };
+            advance(book, w, step)?;
+            return Ok(None);
+        }
+        w.trade_no = trade_no(&w.cash_sn, next_attempt(&w.trade_no), &self.world.random);
+        if w.pay_requested_at_us == 0 {
+            w.pay_requested_at_us = now_us;
+        }
+        let order = Order {
+            number: w.trade_no.clone(),
+            payee_id: w.payee_id.clone(),
+            payee_name: w.payee_name.clone(),
+            amount_minor: w.actual_minor,
+            currency: w.currency.clone(),
+        };
+        let body = provider.prepare(&order);
+        let attempt = Attempt {
+            number: order.number,
+            withdrawal_id: w.id,
+            provider: w.provider.clone(),
+            payee_id: order.payee_id,
+            amount_minor: order.amount_minor,
+            digest: body_digest(&body),
+            body,
+            state: "live".to_owned(),
+            created_at_us: now_us,
+        };
+        book.attempt(attempt.clone());
+        advance(book, w, Step::system(Event::AttemptWritten, now_us))?;
+        let call = book.begin_call(&attempt.number, "send", now_us);
+        Ok(Some(Asked { call, what: What::Send(request(attempt)) }))
+    }
+
     /// Sends or asks, whichever is right, and applies the answer.
-    pub(super) async fn ask_provider(&self, claimed: Withdrawal) -> Result<Ended, Failure> {
+    pub(super) async fn ask_provider(
+        self: &Arc<Self>,
+        claimed: Withdrawal,
+        asked: Option<Asked>,
+    ) -> Result<Ended, Failure> {
         let provider = match self.provider_of(&claimed) {
             Ok(provider) => provider,
             Err(failure) => return self.postpone(claimed, &failure).await,
         };
-        let (for_job, now_us) = (claimed.clone(), self.now_us());
-        let ask = self.store.write(move |conn| note_call(conn, for_job, now_us).boxed()).await?;
-        let Some(ask) = ask else { return Ok(Ended::Stale) };
-        let (call, sent, future) = match ask {
-            Ask::Send { call, request } => (call, true, provider.send(request)),
-            Ask::Query { call, number } => (call, false, provider.query(number)),
+        let asked = match asked {
+            Some(asked) => Some(asked),
+            None => {
+                let (claimed, now_us) = (claimed.clone(), self.now_us());
+                self.store.write(move |conn| note_call(conn, claimed, now_us).boxed()).await?
+            }
+        };
+        let Some(Asked { call, what }) = asked else { return Ok(Ended::Stale) };
+        let (sent, future) = match what {
+            What::Send(request) => (true, provider.send(request)),
+            What::Query(number) => (false, provider.query(number)),
         };
         // In a task of its own: a call that is too slow is left alone, not dropped half-way.
         let answer = tokio::time::timeout(self.timing.call_timeout, tokio::spawn(future)).await;
@@ -79,10 +147,66 @@ impl Core {
             Ok(Err(_)) => unknown("the provider's adapter failed"),
             Err(_) => unknown("no answer in time"),
         };
-        let (timing, now_us) = (self.timing, self.now_us());
-        self.store
-            .write(move |conn| apply(conn, claimed, call, answer, timing, now_us).boxed())
-            .await
+        self.apply(claimed, call, answer).await
+    }
+
+    /// Notes the answer, then applies it if the withdrawal is still as it was. An answer that comes too
+    /// late is noted all the same: it is evidence.
+    async fn apply(
+        self: &Arc<Self>,
+        claimed: Withdrawal,
+        call: i64,
+        answer: Answer,
+    ) -> Result<Ended, Failure> {
+        let (core, id) = (self.clone(), claimed.id);
+        let applied = if matches!(answer, Answer::Paid { .. } | Answer::Refused { .. }) {
+            let job = move |book: &mut Book| {
+                book.end_call(call, answer.outcome(), answer.detail());
+                let Some(mut w) = book.unchanged(&claimed)? else { return Ok(None) };
+                let place = core.applied(book, &mut w, &answer)?;
+                Ok(Some((w, place)))
+            };
+            self.store.decide(Needs::id(id), job).await?
+        } else {
+            self.store
+                .write(move |conn| not_final(conn, core, claimed, call, answer).boxed())
+                .await?
+        };
+        Ok(applied.map_or(Ended::Stale, |(w, place)| self.onward(w, place)))
+    }
+
+    /// Applies an answer, inside a job.
+    fn applied(
+        &self,
+        book: &mut Book,
+        w: &mut Withdrawal,
+        answer: &Answer,
+    ) -> Result<Option<Place>, Failure> {
+        let now_us = self.now_us();
+        let (event, reason) = match answer {
+            Answer::Paid { third_trade_no } => {
+                book.end_attempt(w.id, "paid");
+                w.third_trade_no.clone_from(third_trade_no);
+                w.paid_at_us = now_us;
+                (Event::ProviderPaid, String::new())
+            }
+            Answer::Refused { code, message } => {
+                book.end_attempt(w.id, "failed");
+                w.review_remark.clone_from(message);
+                (Event::ProviderRefused, format!("{code}: {message}"))
+            }
+            Answer::Pending => (Event::ProviderPending, String::new()),
+            Answer::NotFound => (Event::NotFound, String::new()),
+            Answer::Unknown { why } => (Event::ProviderUnknown, why.clone()),
+        };
+        free(&mut w.due);
+        // Settling and releasing begin at once, asking again after a pause.
+        let again =
+            matches!(event, Event::ProviderPending | Event::ProviderUnknown | Event::NotFound);
+        let delay_us = if again { self.timing.backoff_us(w.due.tries) } else { 0 };
+        let step = Step { reason: &reason, delay_us, ..Step::system(event, now_us) };
+        advance(book, w, step)?;
+        Ok(if again { None } else { self.keep(book, w) })
     }
 }
 
@@ -90,67 +214,9 @@ fn unknown(why: &str) -> Answer {
     Answer::Unknown { why: why.to_owned() }
 }
 
-/// Approved to paying: number, payee, amount and exact bytes are committed here. What would be paid must
-/// be what enough reviewers approved; otherwise the approval is void.
-async fn write_attempt(
-    conn: &mut Conn,
-    claimed: Withdrawal,
-    provider: Arc<dyn Provider>,
-    random: Random,
-    now_us: i64,
-) -> Result<Option<Withdrawal>, WriteError> {
-    let Some(mut w) = unchanged(conn, &claimed).await? else { return Ok(None) };
-    let content = w.content();
-    if content != w.content_digest || w.reviewers < w.reviewers_required {
-        w.content_digest = content;
-        free(&mut w.due);
-        let reason = "what would be paid is not what was approved";
-        advance(conn, &mut w, Step { reason, ..Step::system(Event::ApprovalVoided, now_us) })
-            .await?;
-        return Ok(Some(w));
-    }
-    let n = attempts::count(conn, w.id).await? + 1;
-    w.trade_no = free_number(conn, &w.cash_sn, n, &random).await?;
-    if w.pay_requested_at_us == 0 {
-        w.pay_requested_at_us = now_us;
-    }
-    let order = Order {
-        number: w.trade_no.clone(),
-        payee_id: w.payee_id.clone(),
-        payee_name: w.payee_name.clone(),
-        amount_minor: w.actual_minor,
-        currency: w.currency.clone(),
-    };
-    let body = provider.prepare(&order);
-    let attempt = Attempt {
-        number: order.number,
-        withdrawal_id: w.id,
-        provider: w.provider.clone(),
-        payee_id: order.payee_id,
-        amount_minor: order.amount_minor,
-        digest: body_digest(&body),
-        body,
-        state: "live".to_owned(),
-        created_at_us: now_us,
-    };
-    attempts::insert(conn, &attempt).await?;
-    advance(conn, &mut w, Step::system(Event::AttemptWritten, now_us)).await?;
-    Ok(Some(w))
-}
-
-async fn free_number(
-    conn: &mut Conn,
-    cash_sn: &str,
-    n: i64,
-    random: &Random,
-) -> Result<String, WriteError> {
-    for _ in 0..NUMBER_TRIES {
-        let number = trade_no(cash_sn, n, random);
-        if !attempts::taken(conn, &number).await? {
-            return Ok(number);
-        }
-    }
-    Err(Failure::new(Reason::Unavailable, "no free number was found; try again").into())
+fn request(attempt: Attempt) -> SendRequest {
+    let Attempt { number, payee_id, amount_minor, body, digest, .. } = attempt;
+    SendRequest { number, payee_id, amount_minor, body, digest }
 }
 
 /// Notes the call that is made next. A number is sent for the first time, or again after the provider
@@ -159,8 +225,9 @@ async fn note_call(
     conn: &mut Conn,
     claimed: Withdrawal,
     now_us: i64,
-) -> Result<Option<Ask>, WriteError> {
-    let Some(w) = unchanged(conn, &claimed).await? else { return Ok(None) };
+) -> Result<Option<Asked>, WriteError> {
+    let now = alone(conn, Needs::id(claimed.id), |book| book.unchanged(&claimed)).await?;
+    let Some(w) = now else { return Ok(None) };
     // Somebody took over meanwhile, another instance or this one again: they ask, we do not.
     let lease = |w: &Withdrawal| (w.due.lease_owner.clone(), w.due.lease_until_us);
     if lease(&w) != lease(&claimed) {
@@ -173,58 +240,41 @@ async fn note_call(
     let last = attempts::last_call(conn, &attempt.number).await?;
     let send = last.is_none_or(|call| call.operation == "query" && call.outcome == "not_found");
     let operation = if send { "send" } else { "query" };
-    let call = attempts::begin_call(conn, &attempt.number, operation, now_us).await?;
-    Ok(Some(if send {
-        let Attempt { number, payee_id, amount_minor, body, digest, .. } = attempt;
-        Ask::Send { call, request: SendRequest { number, payee_id, amount_minor, body, digest } }
-    } else {
-        Ask::Query { call, number: attempt.number }
-    }))
+    let begin = |book: &mut Book| Ok(book.begin_call(&attempt.number, operation, now_us));
+    let call = alone(conn, Needs::default(), begin).await?;
+    let what = if send { What::Send(request(attempt)) } else { What::Query(attempt.number) };
+    Ok(Some(Asked { call, what }))
 }
 
-/// Notes the answer, then applies it if the withdrawal is still as it was. An answer that comes too late
-/// is noted all the same: it is evidence.
-async fn apply(
+/// Notes and applies an answer that leaves the outcome open, unless it comes past a limit.
+async fn not_final(
     conn: &mut Conn,
+    core: Arc<Core>,
     claimed: Withdrawal,
     call: i64,
     answer: Answer,
-    timing: Timing,
-    now_us: i64,
-) -> Result<Ended, WriteError> {
-    attempts::end_call(conn, call, answer.outcome(), &answer.detail()).await?;
-    let Some(mut w) = unchanged(conn, &claimed).await? else { return Ok(Ended::Stale) };
-    if let Some(reason) = past_limit(conn, &w, &answer, timing, now_us).await? {
+) -> Result<Option<(Withdrawal, Option<Place>)>, WriteError> {
+    let note = |book: &mut Book| {
+        book.end_call(call, answer.outcome(), answer.detail());
+        book.unchanged(&claimed)
+    };
+    let Some(mut w) = alone(conn, Needs::id(claimed.id), note).await? else { return Ok(None) };
+    let now_us = core.now_us();
+    let gives_up = past_limit(conn, &w, &answer, core.timing, now_us).await?;
+    if gives_up.is_some() {
         let evidence = evidence(conn, &w, now_us).await?;
         cases::open(conn, w.id, &evidence, now_us).await?;
-        free(&mut w.due);
-        advance(conn, &mut w, Step { reason, ..Step::system(Event::GiveUp, now_us) }).await?;
-        return Ok(Ended::Applied);
     }
-    let (event, reason) = match answer {
-        Answer::Paid { third_trade_no } => {
-            attempts::end(conn, w.id, "paid").await?;
-            w.third_trade_no = third_trade_no;
-            w.paid_at_us = now_us;
-            (Event::ProviderPaid, String::new())
+    let decide = |book: &mut Book| match gives_up {
+        Some(reason) => {
+            free(&mut w.due);
+            advance(book, &mut w, Step { reason, ..Step::system(Event::GiveUp, now_us) })?;
+            Ok(None)
         }
-        Answer::Refused { code, message } => {
-            attempts::end(conn, w.id, "failed").await?;
-            let reason = format!("{code}: {message}");
-            w.review_remark = message;
-            (Event::ProviderRefused, reason)
-        }
-        Answer::Pending => (Event::ProviderPending, String::new()),
-        Answer::NotFound => (Event::NotFound, String::new()),
-        Answer::Unknown { why } => (Event::ProviderUnknown, why),
+        None => core.applied(book, &mut w, &answer),
     };
-    free(&mut w.due);
-    // Settling and releasing begin at once, asking again after a pause.
-    let again = matches!(event, Event::ProviderPending | Event::ProviderUnknown | Event::NotFound);
-    let delay_us = if again { timing.backoff_us(w.due.tries) } else { 0 };
-    let step = Step { reason: &reason, delay_us, ..Step::system(event, now_us) };
-    advance(conn, &mut w, step).await?;
-    Ok(Ended::Applied)
+    let place = alone(conn, Needs::id(claimed.id), decide).await?;
+    Ok(Some((w, place)))
 }
 
 /// Why a person must decide, if an answer that is not final comes too late. How long a provider works on

@@ -4,23 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cashout_common::db::Conn;
 use cashout_common::money::{MAX_MINOR, format_fixed};
 use cashout_common::number::{MAX_ID, digest};
 use cashout_common::text;
-use cashout_common::writer::{WriteError, database_failure};
+use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, FieldViolation, Reason};
-use futures::FutureExt;
-use futures::future::try_join;
+use futures::future::{Either, select, try_join};
 
 use super::declined::{affordable, declined};
-use super::effects::Ended;
+use super::effects::{Ended, Going};
 use super::{Answered, Core, INLINE_WAIT, replay, same_request, transition};
 use crate::domain::method::Method;
-use crate::domain::numbers::{NUMBER_TRIES, cash_sn};
+use crate::domain::numbers::cash_sn;
 use crate::domain::status::{Effect, Status};
 use crate::domain::withdrawal::{Applicant, Due, Holder, Payee, Withdrawal};
 use crate::ports::Balance;
+use crate::store::book::{Book, Needs};
 use crate::store::{answers, withdrawals};
 
 /// A request as it came.
@@ -51,7 +50,6 @@ pub fn scope(user_id: i64) -> String {
 
 /// What the job found or did.
 enum Begun {
-    Known(Answered),
     /// Somebody began it under this key and may still be at it.
     Going(Box<Withdrawal>),
     /// Inserted, with a lease for us.
@@ -124,27 +122,44 @@ impl Core {
     /// same key asks again.
     pub async fn request(self: &Arc<Self>, request: Request) -> Result<Answered, Failure> {
         request.check_identity()?;
-        if !request.key.is_empty() {
-            let (user, key, digest) = (request.user_id, &request.key, request.digest());
-            if let Some(answered) = self.answered(user, key, &digest).await? {
-                return Ok(answered);
-            }
-            let readers = self.store.readers();
-            let going = withdrawals::find_by_key(readers, user, key).await;
-            if let Some(going) = going.map_err(|e| database_failure(&e))? {
-                return self.join(going, &digest).await;
-            }
-        }
-        let Draft { w, applicant, balance } = self.drafted(&request).await?;
-        let core = self.clone();
-        match self.store.write(move |conn| begin(conn, core, w, balance).boxed()).await? {
-            Begun::Known(answered) => Ok(answered),
-            Begun::Going(w) => self.join(*w, &request.digest()).await,
-            Begun::New(w) => match self.run_now(*w, Some(applicant)).await {
-                Some(ended) => told(ended),
-                None => Err(still_going()),
+        let digest = request.digest();
+        // Both at once, but a key that is known is not kept waiting for the ledger.
+        let known = Box::pin(self.known(&request));
+        let draft = Box::pin(self.drafted(&request));
+        let draft = match select(known, draft).await {
+            Either::Left((known, draft)) => match known? {
+                Some(going) => return self.join(going, &digest).await,
+                None => draft.await,
             },
+            Either::Right((draft, known)) => match known.await? {
+                Some(going) => return self.join(going, &digest).await,
+                None => draft,
+            },
+        };
+        let Draft { w, applicant, balance } = draft?;
+        let key = (!w.request_key.is_empty()).then(|| (w.user_id, w.request_key.clone()));
+        let day_start_us = self.zone.day_start_us(self.now_us());
+        let needs =
+            Needs { request: key, usage: Some((w.user_id, day_start_us)), ..Needs::default() };
+        let core = self.clone();
+        let job = move |book: &mut Book| begin(book, &core, w.clone(), balance);
+        match self.store.decide(needs, job).await? {
+            Begun::Going(w) => self.join(*w, &digest).await,
+            Begun::New(w) => {
+                let going = Going { applicant: Some(applicant), ..Going::inline(*w) };
+                self.run_now(going).await.map_or_else(|| Err(still_going()), told)
+            }
         }
+    }
+
+    /// What was requested under the same key before.
+    async fn known(&self, request: &Request) -> Result<Option<Withdrawal>, Failure> {
+        if request.key.is_empty() {
+            return Ok(None);
+        }
+        let readers = self.store.readers();
+        let known = withdrawals::find_by_key(readers, request.user_id, &request.key).await;
+        known.map_err(|e| database_failure(&e))
     }
 
     async fn answered(
@@ -217,10 +232,10 @@ impl Core {
     async fn join(self: &Arc<Self>, going: Withdrawal, digest: &[u8]) -> Result<Answered, Failure> {
         same_request(&going.request_digest, digest)?;
         let (user, key, id) = (going.user_id, going.request_key, going.id);
-        let core = self.clone();
-        let taken = self.store.write(move |conn| take(conn, core, id).boxed()).await?;
-        if let Some(w) = taken {
-            match self.run_now(w, None).await {
+        if going.status == Status::Requested
+            && let Some(w) = self.taken(id).await?
+        {
+            match self.run_now(Going::inline(w)).await {
                 // Somebody was faster after all: theirs is the answer.
                 Some(Ended::Stale) => {}
                 Some(ended) => return told(ended),
@@ -243,6 +258,21 @@ impl Core {
         tokio::time::timeout(INLINE_WAIT, wait).await.unwrap_or_else(|_| Err(still_going()))
     }
 
+    /// Takes over a request nobody is working on.
+    async fn taken(self: &Arc<Self>, id: i64) -> Result<Option<Withdrawal>, Failure> {
+        let core = self.clone();
+        let job = move |book: &mut Book| {
+            let mut w = book.get(id)?;
+            if w.status != Status::Requested || core.leased(&w.due) {
+                return Ok(None);
+            }
+            core.lease(&mut w);
+            book.save(w.status, &mut w)?;
+            Ok(Some(w))
+        };
+        self.store.decide(Needs::id(id), job).await
+    }
+
     /// The refusal that the first caller under a key was told, for another one who waited with them.
     async fn why_declined(&self, id: i64) -> Result<Failure, Failure> {
         let lines = self.changes_after(0, id, 10).await?;
@@ -255,7 +285,7 @@ fn told(ended: Ended) -> Result<Answered, Failure> {
     match ended {
         Ended::Requested(reply) => Ok(Answered { reply, replayed: false }),
         Ended::Declined(failure) => Err(failure),
-        Ended::Applied | Ended::Postponed | Ended::Stale => Err(still_going()),
+        Ended::Applied | Ended::GoesOn(_) | Ended::Postponed | Ended::Stale => Err(still_going()),
     }
 }
 
@@ -291,66 +321,35 @@ pub(super) fn payee(method: Method, holder: Option<&Holder>) -> Result<Payee, Fa
 }
 
 /// The job: known key, interval, sum of the day, balance, insert. It holds the write lock, so that 64
-/// requests at a time are counted one after another.
-async fn begin(
-    conn: &mut Conn,
-    core: Arc<Core>,
+/// requests at a time are counted one after another. A key has an answer only if it has a withdrawal.
+fn begin(
+    book: &mut Book,
+    core: &Core,
     mut w: Withdrawal,
     balance: Option<Balance>,
-) -> Result<Begun, WriteError> {
-    if !w.request_key.is_empty() {
-        let known = answers::get(conn, &scope(w.user_id), &w.request_key).await?;
-        if let Some(stored) = known {
-            return Ok(Begun::Known(replay(stored, &w.request_digest)?));
-        }
-        if let Some(going) = withdrawals::by_key(conn, w.user_id, &w.request_key).await? {
-            return Ok(Begun::Going(Box::new(going)));
-        }
+) -> Result<Begun, Failure> {
+    if let Some(going) = book.requested(w.user_id, &w.request_key) {
+        return Ok(Begun::Going(Box::new(going)));
     }
     let now_us = core.now_us();
-    let day_start_us = core.zone.day_start_us(now_us);
-    let usage = withdrawals::usage(conn, w.user_id, day_start_us).await?;
-    if usage.last_us != 0 && now_us < core.policy.next_request_us(usage.last_us) {
+    let usage = book.usage(w.user_id);
+    let lifts_at_us = core.policy.next_request_us(usage.last_us);
+    if usage.last_us != 0 && now_us < lifts_at_us {
         let told = "it is too soon after the last request";
-        let lifts_at_us = core.policy.next_request_us(usage.last_us);
-        return Err(Failure::new(Reason::IntervalLimit, told)
-            .with("lifts_at_us", lifts_at_us)
-            .into());
+        return Err(Failure::new(Reason::IntervalLimit, told).with("lifts_at_us", lifts_at_us));
     }
     let left_minor = core.policy.daily_left_minor(usage.day_minor);
     if w.apply_minor > left_minor {
         let told = format!("over the limit of the day: {} is left", format_fixed(left_minor));
-        return Err(Failure::new(Reason::DailyLimit, told).with("left_minor", left_minor).into());
+        return Err(Failure::new(Reason::DailyLimit, told).with("left_minor", left_minor));
     }
     affordable(balance, w.apply_minor)?;
-    w.cash_sn = free_cash_sn(conn, &core, now_us).await?;
+    w.cash_sn = cash_sn(&core.zone.compact_date(now_us), &core.world.random);
     w.content_digest = w.content();
     w.created_at_us = now_us;
     w.updated_at_us = now_us;
-    w.due.next_run_at_us = now_us;
-    withdrawals::insert(conn, &mut w).await?;
-    transition::born(conn, &w, &format!("user:{}", w.user_id)).await?;
+    w.due.next_run_at_us = w.due.lease_until_us;
+    book.insert(&mut w);
+    transition::born(book, &w, &format!("user:{}", w.user_id));
     Ok(Begun::New(Box::new(w)))
-}
-
-async fn free_cash_sn(conn: &mut Conn, core: &Core, now_us: i64) -> Result<String, WriteError> {
-    let date = core.zone.compact_date(now_us);
-    for _ in 0..NUMBER_TRIES {
-        let number = cash_sn(&date, &core.world.random);
-        if !withdrawals::cash_sn_taken(conn, &number).await? {
-            return Ok(number);
-        }
-    }
-    Err(Failure::new(Reason::Unavailable, "no free number was found; try again").into())
-}
-
-/// Takes over a request nobody is working on.
-async fn take(conn: &mut Conn, core: Arc<Core>, id: i64) -> Result<Option<Withdrawal>, WriteError> {
-    let mut w = withdrawals::get(conn, id).await?;
-    if w.status != Status::Requested || core.leased(&w.due) {
-        return Ok(None);
-    }
-    core.lease(&mut w);
-    withdrawals::save(conn, w.status, &mut w).await?;
-    Ok(Some(w))
 }

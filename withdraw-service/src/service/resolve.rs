@@ -9,11 +9,12 @@ use cashout_proto::{Failure, Reason};
 use futures::FutureExt;
 
 use super::Core;
+use super::effects::Going;
 use super::transition::{Step, advance};
 use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
+use crate::store::book::{Book, Needs, alone};
 use crate::store::cases::{self, Case};
-use crate::store::{attempts, withdrawals};
 
 /// What a person found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Core {
         let core = self.clone();
         let (case, w) =
             self.store.write(move |conn| resolve_job(conn, core, id, given).boxed()).await?;
-        self.finish(vec![w]).await;
+        self.finish(vec![Going::inline(w)]).await;
         Ok(case)
     }
 }
@@ -81,33 +82,48 @@ async fn resolve_job(
         let told = "the case was decided already";
         return Err(Failure::new(Reason::CaseAlreadyResolved, told).into());
     }
-    let mut w = withdrawals::get(conn, case.withdrawal_id).await?;
-    if w.user_id == given.resolver {
-        return Err(Failure::new(Reason::SelfReview, "another person must decide on it").into());
-    }
     let (now_us, by) = (core.now_us(), format!("user:{}", given.resolver));
-    let event = match given.finding {
-        Finding::Paid => {
-            attempts::end(conn, w.id, "paid").await?;
-            if !given.third_trade_no.is_empty() {
-                w.third_trade_no = given.third_trade_no;
-            }
-            w.paid_at_us = now_us;
-            core.lease(&mut w);
-            Event::ResolvePaid
+    let decide = |book: &mut Book| {
+        let mut w = book.get(case.withdrawal_id)?;
+        if w.user_id == given.resolver {
+            return Err(Failure::new(Reason::SelfReview, "another person must decide on it"));
         }
-        Finding::NotPaid => {
-            attempts::end(conn, w.id, "failed").await?;
-            w.review_remark.clone_from(&given.reason);
-            core.lease(&mut w);
-            Event::ResolveNotPaid
-        }
-        Finding::AskAgain => Event::AskAgain,
+        let event = found(book, &core, &mut w, &given, now_us);
+        w.decided_by.clone_from(&by);
+        advance(book, &mut w, Step::person(event, &by, &given.reason, now_us))?;
+        Ok(w)
     };
-    w.decided_by.clone_from(&by);
-    advance(conn, &mut w, Step::person(event, &by, &given.reason, now_us)).await?;
+    let w = alone(conn, Needs::id(case.withdrawal_id), decide).await?;
     let word = given.finding.word();
     cases::resolve(conn, w.id, word, &by, &given.reason, now_us).await?;
     let case = cases::get(conn, id).await?.ok_or_else(missing)?;
     Ok((case, w))
+}
+
+/// What a finding changes, and what happens by it.
+fn found(
+    book: &mut Book,
+    core: &Core,
+    w: &mut Withdrawal,
+    given: &Resolution,
+    now_us: i64,
+) -> Event {
+    match given.finding {
+        Finding::Paid => {
+            book.end_attempt(w.id, "paid");
+            if !given.third_trade_no.is_empty() {
+                w.third_trade_no.clone_from(&given.third_trade_no);
+            }
+            w.paid_at_us = now_us;
+            core.lease(w);
+            Event::ResolvePaid
+        }
+        Finding::NotPaid => {
+            book.end_attempt(w.id, "failed");
+            w.review_remark.clone_from(&given.reason);
+            core.lease(w);
+            Event::ResolveNotPaid
+        }
+        Finding::AskAgain => Event::AskAgain,
+    }
 }

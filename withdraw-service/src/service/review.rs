@@ -3,22 +3,21 @@
 
 use std::sync::Arc;
 
-use cashout_common::db::Conn;
 use cashout_common::number::digest;
 use cashout_common::text;
-use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
-use futures::FutureExt;
 use futures::future::join_all;
 
+use super::effects::Going;
 use super::transition::{Step, advance, illegal};
 use super::{Answered, Core, replay};
 use crate::domain::method::Method;
-use crate::domain::status::{Event, Status, next};
+use crate::domain::status::{Effect, Event, Status, next};
 use crate::domain::withdrawal::Withdrawal;
 use crate::ports::Reviewed;
-use crate::store::answers::{self, Stored};
-use crate::store::{reviews, withdrawals};
+use crate::store::answers::Stored;
+use crate::store::book::{Book, Needs};
+use crate::store::withdrawals::not_found;
 
 /// What is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,12 +79,12 @@ impl Core {
     ) -> Result<Withdrawal, Failure> {
         decision.check()?;
         let core = self.clone();
-        let decided = self
-            .store
-            .write(move |conn| async move { decide_one(conn, &core, id, &decision).await }.boxed())
-            .await?;
+        let approves = matches!(decision.verdict, Verdict::Approve { .. });
+        let job = move |book: &mut Book| decide_one(book, &core, id, &decision);
+        let decided = self.store.decide(Needs::id(id), job).await?;
+        let w = decided.w.clone();
         self.finish(vec![decided]).await;
-        self.current(id).await
+        if approves { Ok(w) } else { self.current(id).await }
     }
 
     /// Decides on many, each by itself, in one transaction; the results are stored under the key.
@@ -108,96 +107,100 @@ impl Core {
         }
         decision.check()?;
         let core = self.clone();
-        let (answered, decided) = self
-            .store
-            .write(move |conn| review_job(conn, core, ids, decision, key).boxed())
-            .await?;
+        let scope = format!("review:user:{}", decision.reviewer);
+        let answer = (!key.is_empty()).then(|| (scope, key));
+        let needs = Needs { ids: ids.clone(), answer: answer.clone(), ..Needs::default() };
+        let job = move |book: &mut Book| review_job(book, &core, &ids, &decision, answer.as_ref());
+        let (answered, decided) = self.store.decide(needs, job).await?;
         self.finish(decided).await;
         Ok(answered)
     }
 
-    /// Carries out at once what became due and has our lease; the rest is the worker's.
-    pub(super) async fn finish(self: &Arc<Self>, decided: Vec<Withdrawal>) {
-        let ours = |w: &Withdrawal| w.due.effect.is_some() && w.due.lease_owner == self.instance;
+    /// Carries out at once what became due and has our lease; the rest is the worker's. Payouts take
+    /// their time, nobody waits for them.
+    pub(super) async fn finish(self: &Arc<Self>, decided: Vec<Going>) {
+        let ours = |g: &Going| g.w.due.effect.is_some() && g.w.due.lease_owner == self.instance;
         let (now, later): (Vec<_>, Vec<_>) = decided.into_iter().partition(ours);
-        if later.iter().any(|w| w.due.effect.is_some()) {
+        if later.iter().any(|g| g.w.due.effect.is_some()) {
             self.wake.notify_one();
         }
-        join_all(now.into_iter().map(|w| self.run_now(w, None))).await;
+        let (paying, awaited): (Vec<_>, Vec<_>) = now.into_iter().partition(|g| g.place.is_some());
+        for going in paying {
+            let core = self.clone();
+            self.tasks.spawn(async move { core.carry_out(going).await });
+        }
+        join_all(awaited.into_iter().map(|going| self.run_now(going))).await;
     }
 }
 
-async fn review_job(
-    conn: &mut Conn,
-    core: Arc<Core>,
-    ids: Vec<i64>,
-    decision: Decision,
-    key: String,
-) -> Result<(Answered, Vec<Withdrawal>), WriteError> {
-    let scope = format!("review:user:{}", decision.reviewer);
+fn review_job(
+    book: &mut Book,
+    core: &Core,
+    ids: &[i64],
+    decision: &Decision,
+    answer: Option<&(String, String)>,
+) -> Result<(Answered, Vec<Going>), Failure> {
     let listed: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
     let digest =
         digest(&[&listed, decision.word().as_bytes(), decision.remark.as_bytes()]).to_vec();
-    if !key.is_empty()
-        && let Some(stored) = answers::get(conn, &scope, &key).await?
-    {
+    if let Some(stored) = answer.and_then(|(scope, key)| book.answer(scope, key)) {
         return Ok((replay(stored, &digest)?, Vec::new()));
     }
     let (mut results, mut decided) = (Vec::new(), Vec::new());
     for id in ids {
-        // A refusal comes before anything is written, so it leaves nothing to roll back.
-        let refused = match decide_one(conn, &core, id, &decision).await {
-            Ok(w) => {
-                decided.push(w);
+        // A refusal comes before anything is changed, so it leaves nothing to undo.
+        let refused = match decide_one(book, core, *id, decision) {
+            Ok(going) => {
+                decided.push(going);
                 None
             }
-            Err(WriteError::Refused(failure)) => Some(failure.reason.row().name),
-            Err(error) => return Err(error),
+            Err(failure) => Some(failure.reason.row().name),
         };
-        results.push(Reviewed { id, refused });
+        results.push(Reviewed { id: *id, refused });
     }
     let reply = core.replies.reviewed(&results);
-    if !key.is_empty() {
+    if let Some((scope, key)) = answer {
         let stored = Stored { digest, reply: reply.clone() };
-        answers::put(conn, &scope, &key, &stored, core.now_us()).await?;
+        book.put_answer(scope, key, stored, core.now_us());
     }
     Ok((Answered { reply, replayed: false }, decided))
 }
 
-/// One decision inside a job: every check first, then the changes.
-async fn decide_one(
-    conn: &mut Conn,
+/// One decision inside a job: every check first, then the changes. What is approved is sent at once when
+/// there is a place: its attempt is written with the approval.
+fn decide_one(
+    book: &mut Book,
     core: &Core,
     id: i64,
     decision: &Decision,
-) -> Result<Withdrawal, WriteError> {
-    let mut w = withdrawals::get(conn, id).await?;
+) -> Result<Going, Failure> {
+    let mut w = book.get(id)?;
     if !w.status.visible() {
-        return Err(withdrawals::not_found().into());
+        return Err(not_found());
     }
     let event = event_of(&w, decision);
     if next(w.status, event).is_none() {
-        return Err(illegal(w.status, event).into());
+        return Err(illegal(w.status, event));
     }
     if w.user_id == decision.reviewer {
-        return Err(Failure::new(Reason::SelfReview, "another person must decide on it").into());
+        return Err(Failure::new(Reason::SelfReview, "another person must decide on it"));
     }
     let now_us = core.now_us();
     match &decision.verdict {
         Verdict::Approve { content_digest } => {
             check_content(&w, content_digest)?;
-            add_review(conn, &mut w, decision.reviewer, now_us).await?;
+            add_review(book, &mut w, decision.reviewer, now_us)?;
         }
         Verdict::MarkPaid { third_trade_no } => {
             check_by_hand(&w)?;
-            w.third_trade_no.clone_from(third_trade_no);
-            w.paid_at_us = now_us;
-            core.lease(&mut w);
             // Who marks a request that is still in review has reviewed it.
             if w.status == Status::InReview {
                 check_content(&w, "")?;
-                add_review(conn, &mut w, decision.reviewer, now_us).await?;
+                add_review(book, &mut w, decision.reviewer, now_us)?;
             }
+            w.third_trade_no.clone_from(third_trade_no);
+            w.paid_at_us = now_us;
+            core.lease(&mut w);
         }
         Verdict::Refuse => core.lease(&mut w),
     }
@@ -206,8 +209,15 @@ async fn decide_one(
         w.review_remark.clone_from(&decision.remark);
     }
     let actor = w.decided_by.clone();
-    advance(conn, &mut w, Step::person(event, &actor, &decision.remark, now_us)).await?;
-    Ok(w)
+    advance(book, &mut w, Step::person(event, &actor, &decision.remark, now_us))?;
+    let mut going = Going::inline(w);
+    if going.w.due.effect == Some(Effect::Pay) && core.pays(&going.w) {
+        going.place = core.keep(book, &mut going.w);
+        if going.place.is_some() {
+            going.asked = core.write_attempt(book, &mut going.w)?;
+        }
+    }
+    Ok(going)
 }
 
 fn event_of(w: &Withdrawal, decision: &Decision) -> Event {
@@ -239,15 +249,15 @@ fn check_by_hand(w: &Withdrawal) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn add_review(
-    conn: &mut Conn,
+fn add_review(
+    book: &mut Book,
     w: &mut Withdrawal,
     reviewer: i64,
     now_us: i64,
-) -> Result<(), WriteError> {
-    if !reviews::add(conn, w.id, &w.content_digest, reviewer, now_us).await? {
+) -> Result<(), Failure> {
+    if !book.review(w, reviewer, now_us) {
         let told = "you approved it already; another person must approve it too";
-        return Err(Failure::new(Reason::AlreadyReviewed, told).into());
+        return Err(Failure::new(Reason::AlreadyReviewed, told));
     }
     w.reviewers += 1;
     Ok(())

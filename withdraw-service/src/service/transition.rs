@@ -1,15 +1,13 @@
 //! The one way a status changes: by the table, compare-and-swap, one history line and the effect that
 //! becomes due, all in one transaction.
 
-use cashout_common::db::Conn;
-use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
 
 use crate::domain::method::Method;
 use crate::domain::status::{Effect, Event, next};
 use crate::domain::withdrawal::{Due, Withdrawal};
-use crate::store::history::{self, Line};
-use crate::store::withdrawals;
+use crate::store::book::Book;
+use crate::store::history::Line;
 
 use crate::domain::status::Status;
 
@@ -55,12 +53,8 @@ pub fn illegal(status: Status, event: Event) -> Failure {
 /// caller put into `w.due` beforehand stays; otherwise the worker may take the effect.
 ///
 /// # Errors
-/// `ILLEGAL_TRANSITION`, or the database's.
-pub async fn advance(
-    conn: &mut Conn,
-    w: &mut Withdrawal,
-    step: Step<'_>,
-) -> Result<(), WriteError> {
+/// `ILLEGAL_TRANSITION`
+pub fn advance(book: &mut Book, w: &mut Withdrawal, step: Step<'_>) -> Result<(), Failure> {
     let from = w.status;
     let (to, effect) = next(from, step.event).ok_or_else(|| illegal(from, step.event))?;
     // A person pays a manual withdrawal: nothing becomes due.
@@ -83,9 +77,12 @@ pub async fn advance(
     if effect.is_none() {
         free(&mut w.due);
     }
-    withdrawals::save(conn, from, w).await?;
+    if !w.due.lease_owner.is_empty() {
+        w.due.next_run_at_us = w.due.next_run_at_us.max(w.due.lease_until_us);
+    }
+    book.save(from, w)?;
     if changed || step.event == Event::ApproveFirst {
-        history::append(conn, &line(w, from.number(), step.event.name(), step)).await?;
+        book.append(line(w, from.number(), step.event.name(), step));
     }
     Ok(())
 }
@@ -97,13 +94,9 @@ pub fn free(due: &mut Due) {
 }
 
 /// The first line of a withdrawal that was just inserted.
-///
-/// # Errors
-/// The database's.
-pub async fn born(conn: &mut Conn, w: &Withdrawal, actor: &str) -> Result<(), WriteError> {
+pub fn born(book: &mut Book, w: &Withdrawal, actor: &str) {
     let step = Step { actor, ..Step::system(Event::HoldPlaced, w.created_at_us) };
-    history::append(conn, &line(w, 0, crate::domain::status::REQUEST, step)).await?;
-    Ok(())
+    book.append(line(w, 0, crate::domain::status::REQUEST, step));
 }
 
 fn line(w: &Withdrawal, from_status: i64, event: &str, step: Step<'_>) -> Line {

@@ -1,4 +1,5 @@
-//! Which effects are due, and who works on them. Uses the partial index `withdrawal_due`.
+//! Which effects are due, and who works on them. Uses the partial index `withdrawal_due`: a lease moves
+//! the time of an effect to its end, so that the index says alone what is next.
 //!
 //! A lease is a promise between workers, not a guard: what a worker learned is applied by
 //! compare-and-swap on version, so a lease that ran out costs a repetition and nothing else. A time
@@ -9,9 +10,8 @@ use cashout_common::db::{Conn, Readers};
 use cashout_common::on_engine;
 use sqlx::{AssertSqlSafe, Error};
 
-use super::withdrawals::{Row, all, select};
+use super::load::rows;
 use crate::domain::lane::Lane;
-use crate::domain::status::Effect;
 use crate::domain::withdrawal::Withdrawal;
 
 /// The present, and how far ahead of it times may lie.
@@ -25,30 +25,34 @@ pub struct Times {
     pub pause_until_us: i64,
 }
 
-/// The lane of a withdrawal `w` with an effect, as [`Lane::number`] has it.
-fn lane_sql() -> String {
-    let asks = Effect::ALL.iter().filter(|effect| effect.asks_provider());
-    let names: Vec<String> = asks.map(|effect| format!("'{}'", effect.name())).collect();
-    format!("CASE WHEN w.effect IN ({}) THEN w.method ELSE -1 END", names.join(", "))
+impl Times {
+    /// Beyond this nobody would have set a time: it comes from a clock that was set back since.
+    fn strange_us(self) -> i64 {
+        self.lease_until_us.max(self.pause_until_us)
+    }
 }
 
-/// When the next effect of each lane may be begun; lanes without any are left out.
+/// When the next effect of each lane may be begun; lanes without any are left out. Looks at both ends
+/// of each lane in the index and at nothing between, however many effects there are.
 ///
 /// # Errors
 /// The database's.
 pub async fn next(readers: &Readers, times: Times) -> Result<Vec<(Lane, i64)>, Error> {
-    let sql = format!(
-        "SELECT lane, min(CASE WHEN leased_us > run_us THEN leased_us ELSE run_us END) FROM \
-         (SELECT {} AS lane, \
-         CASE WHEN w.next_run_at_us > $1 THEN 0 ELSE w.next_run_at_us END AS run_us, \
-         CASE WHEN w.lease_until_us > $2 THEN 0 ELSE w.lease_until_us END AS leased_us \
-         FROM withdrawal w WHERE w.effect IS NOT NULL) AS due GROUP BY lane",
-        lane_sql()
-    );
-    let rows: Vec<(i64, i64)> = on_engine!(readers, p =>
-        sqlx::query_as(AssertSqlSafe(sql)).bind(times.pause_until_us).bind(times.lease_until_us)
-            .fetch_all(p).await?);
-    Ok(rows.into_iter().filter_map(|(n, at_us)| Some((Lane::from_number(n)?, at_us))).collect())
+    let lanes = Lane::ALL.map(|lane| {
+        let n = lane.number();
+        format!(
+            "SELECT CAST({n} AS BIGINT), (SELECT min(next_run_at_us) FROM withdrawal WHERE lane = {n}), \
+             (SELECT max(next_run_at_us) FROM withdrawal WHERE lane = {n})"
+        )
+    });
+    let sql = lanes.join(" UNION ALL ");
+    let rows: Vec<(i64, Option<i64>, Option<i64>)> = on_engine!(readers, p =>
+        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(p).await?);
+    let next = |(n, first, last): (i64, Option<i64>, Option<i64>)| {
+        let at_us = if last? > times.strange_us() { 0 } else { first? };
+        Some((Lane::from_number(n)?, at_us))
+    };
+    Ok(rows.into_iter().filter_map(next).collect())
 }
 
 /// Takes up to `limit` due effects of a lane for `owner` until `until_us`, the longest waiting first.
@@ -63,24 +67,13 @@ pub async fn claim(
     until_us: i64,
     limit: i64,
 ) -> Result<Vec<Withdrawal>, Error> {
-    const LEASE: &str = "UPDATE withdrawal SET lease_owner = $2, lease_until_us = $3 WHERE id = $1";
-    let sql = format!(
-        "{}WHERE w.effect IS NOT NULL AND (w.next_run_at_us <= $1 OR w.next_run_at_us > $2) \
-         AND (w.lease_until_us <= $1 OR w.lease_until_us > $3) AND {} = $4 \
-         ORDER BY w.next_run_at_us, w.id LIMIT $5",
-        select!(""),
-        lane_sql()
-    );
-    let mut claimed = all(on_engine!(&mut *conn, c =>
-        sqlx::query_as::<_, Row>(AssertSqlSafe(sql)).bind(times.now_us).bind(times.pause_until_us)
-            .bind(times.lease_until_us).bind(lane.number()).bind(limit)
-            .fetch_all(&mut *c).await?))?;
-    for w in &mut claimed {
-        on_engine!(&mut *conn, c =>
-            sqlx::query(LEASE).bind(w.id).bind(owner).bind(until_us).execute(&mut *c).await
-                .map(drop)?);
-        owner.clone_into(&mut w.due.lease_owner);
-        w.due.lease_until_us = until_us;
-    }
-    Ok(claimed)
+    const SQL: &str = "UPDATE withdrawal SET lease_owner = $5, lease_until_us = $6, \
+        next_run_at_us = $6 WHERE id IN (SELECT id FROM withdrawal WHERE lane = $1 \
+        AND (next_run_at_us <= $2 OR next_run_at_us > $3) \
+        ORDER BY next_run_at_us, id LIMIT $4) RETURNING id";
+    let ids: Vec<i64> = on_engine!(&mut *conn, c =>
+        sqlx::query_scalar(SQL).bind(lane.number()).bind(times.now_us)
+            .bind(times.strange_us()).bind(limit).bind(owner).bind(until_us)
+            .fetch_all(&mut *c).await?);
+    rows(conn, &ids).await
 }

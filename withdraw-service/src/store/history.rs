@@ -1,6 +1,6 @@
 //! The table `history`: every change of status, which is also the stream of changes.
 
-use cashout_common::db::{Conn, Readers};
+use cashout_common::db::Readers;
 use cashout_common::on_engine;
 use sqlx::Error;
 
@@ -25,25 +25,6 @@ pub struct Line {
     pub reason: String,
     /// When.
     pub at_us: i64,
-}
-
-/// Appends a line under the next sequence: `line.id` is ignored. The head's row lock makes sequences
-/// dense and in commit order.
-///
-/// # Errors
-/// The database's.
-pub async fn append(conn: &mut Conn, line: &Line) -> Result<i64, Error> {
-    const HEAD: &str = "UPDATE stream_head SET last_sequence = last_sequence + 1 WHERE id = 1 \
-        RETURNING last_sequence";
-    const SQL: &str = "INSERT INTO history (id, withdrawal_id, user_id, from_status, to_status, \
-        event, actor, reason, at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    on_engine!(conn, c => {
-        let id: i64 = sqlx::query_scalar(HEAD).fetch_one(&mut *c).await?;
-        sqlx::query(SQL).bind(id).bind(line.withdrawal_id).bind(line.user_id)
-            .bind(line.from_status).bind(line.to_status).bind(&line.event).bind(&line.actor)
-            .bind(&line.reason).bind(line.at_us).execute(&mut *c).await.map(drop)?;
-        Ok(id)
-    })
 }
 
 /// Up to `limit` lines after a sequence, of one withdrawal or (0) of all.

@@ -5,7 +5,7 @@ use cashout_common::db::Readers;
 use cashout_common::on_engine;
 use sqlx::{AssertSqlSafe, Error};
 
-use super::withdrawals::{Row, all, select};
+use super::withdrawals::{Row, all, columns, select};
 use crate::domain::status::Status;
 use crate::domain::withdrawal::Withdrawal;
 

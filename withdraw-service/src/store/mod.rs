@@ -5,12 +5,16 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod book;
 pub mod cases;
 pub mod due;
 pub mod history;
 pub mod listing;
-pub mod reviews;
+mod load;
+mod plans;
 pub mod sandbox;
+mod save;
+mod set;
 pub mod verification;
 pub mod withdrawals;
 
@@ -19,6 +23,9 @@ use cashout_common::writer::{WriteError, Writer};
 use cashout_proto::Failure;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
+
+use book::{Book, Needs};
+use plans::Plans;
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -33,6 +40,7 @@ const WRITE_LOCK: &str = "SELECT last_sequence FROM stream_head WHERE id = 1 FOR
 pub struct Store {
     database: Database,
     writer: Writer,
+    plans: Plans,
     changed: watch::Sender<u64>,
 }
 
@@ -44,7 +52,9 @@ impl Store {
     pub async fn open(url: &str) -> anyhow::Result<Self> {
         let database = Database::open(url, MIGRATIONS).await?;
         let writer = Writer::start(database.clone(), WRITE_LOCK);
-        Ok(Self { database, writer, changed: watch::Sender::new(0) })
+        let changed = watch::Sender::new(0);
+        let plans = Plans::start(database.clone(), changed.clone());
+        Ok(Self { database, writer, plans, changed })
     }
 
     /// Connections for reading.
@@ -53,7 +63,21 @@ impl Store {
         self.database.readers()
     }
 
-    /// Runs a job in the writer and answers after its commit.
+    /// Has a job decide over what it needs, in a batch with all others that wait, and answers after the
+    /// commit. It may be run more than once, of which one counts.
+    ///
+    /// # Errors
+    /// The job's own, or the database's; after either nothing of the job is left, unless the connection
+    /// was lost in the commit.
+    pub async fn decide<T, F>(&self, needs: Needs, job: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Book) -> Result<T, Failure> + Send + 'static,
+    {
+        self.plans.decide(needs, job).await
+    }
+
+    /// Runs a rare job, one that reads more than a book holds, in the writer and answers after its commit.
     ///
     /// # Errors
     /// The job's own, or the database's; after either nothing of the job is left.

@@ -6,7 +6,7 @@ use sqlx::Error;
 
 use super::attempts::Attempt;
 use super::history::Line;
-use super::withdrawals::{Row, all, select};
+use super::withdrawals::{Row, all, columns, select};
 use crate::domain::withdrawal::Withdrawal;
 
 /// The database at one moment.

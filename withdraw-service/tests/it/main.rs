@@ -1,5 +1,6 @@
 //! The service as a whole, over gRPC, on every engine of this machine, with a ledger that can fail.
 
+mod batches;
 mod crash;
 mod declined;
 mod harness;

@@ -184,7 +184,7 @@ async fn an_approval_is_void_when_what_would_be_paid_is_not_what_was_approved() 
         // An approval is written by hand and then, before the worker sees it, the payee is changed.
         let statements = [
             "INSERT INTO review SELECT id, content_digest, 8, 0 FROM withdrawal",
-            "UPDATE withdrawal SET status = 4, effect = 'pay', payee_id = 'mallory'",
+            "UPDATE withdrawal SET status = 4, effect = 'pay', lane = 1, payee_id = 'mallory'",
             "INSERT INTO history SELECT 3, 1, user_id, 3, 4, 'approve', 'user:8', '', 0 FROM withdrawal",
             "UPDATE stream_head SET last_sequence = 3",
         ];

@@ -5,11 +5,11 @@ use cashout_common::clock::Clock;
 use cashout_common::db::{Database, Engine};
 use cashout_proto::withdraw::v1::Status;
 use cashout_testing::databases;
-use futures::FutureExt;
 use withdraw_service::ports::{Answer, Order, Provider, SendRequest};
 use withdraw_service::providers::sandbox::Sandbox;
 use withdraw_service::service::payout::body_digest;
-use withdraw_service::store::{MIGRATIONS, Store, withdrawals};
+use withdraw_service::store::book::{Book, Needs};
+use withdraw_service::store::{MIGRATIONS, Store};
 use withdraw_service::verify;
 
 use crate::harness::{BOB, NOON_US, Service};
@@ -96,18 +96,15 @@ async fn what_was_learned_of_an_older_version_is_of_no_use_though_the_status_is_
         let id = service.request(1000).await?.id;
         service.stop().await;
         let store = Store::open(&database.url).await?;
-        let told = store.write(move |conn| {
-            async move {
-                let claimed = withdrawals::get(conn, id).await?;
-                let before = withdrawals::unchanged(conn, &claimed).await?.is_some();
-                // Another worker's pause: a new version in the same status.
-                let mut paused = claimed.clone();
-                paused.due.tries += 1;
-                withdrawals::save(conn, claimed.status, &mut paused).await?;
-                let late = withdrawals::unchanged(conn, &claimed).await?.is_some();
-                Ok((before, late, withdrawals::unchanged(conn, &paused).await?.is_some()))
-            }
-            .boxed()
+        let told = store.decide(Needs::id(id), move |book: &mut Book| {
+            let claimed = book.get(id)?;
+            let before = book.unchanged(&claimed)?.is_some();
+            // Another worker's pause: a new version in the same status.
+            let mut paused = claimed.clone();
+            paused.due.tries += 1;
+            book.save(claimed.status, &mut paused)?;
+            let late = book.unchanged(&claimed)?.is_some();
+            Ok((before, late, book.unchanged(&paused)?.is_some()))
         });
         ensure!(told.await.map_err(anyhow::Error::new)? == (true, false, true));
         store.close().await;

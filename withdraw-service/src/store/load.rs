@@ -1,0 +1,164 @@
+//! Filling a book with what its jobs need, in a few statements however many jobs there are.
+
+use std::sync::LazyLock;
+
+use cashout_common::db::{Conn, Engine, begin_write};
+use cashout_common::on_engine;
+use sqlx::{Error, FromRow};
+
+use super::answers::Stored;
+use super::book::{Book, Head, Needs};
+use super::sandbox::Payout;
+use super::set::{Cell, Kind, Statement};
+use super::withdrawals::{Row, Usage, all, columns, usage_sql};
+use crate::domain::status::Status;
+use crate::domain::withdrawal::Withdrawal;
+
+/// The last numbers given, under the write lock.
+macro_rules! head {
+    () => {
+        "SELECT last_sequence, (SELECT coalesce(max(id), 0) FROM withdrawal), \
+         (SELECT coalesce(max(id), 0) FROM provider_call) FROM stream_head WHERE id = 1"
+    };
+}
+
+/// Begins a transaction with the write lock and gives the last numbers, on PostgreSQL in one trip: each
+/// statement sees what was committed before it, so the numbers are those after the lock was had.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn begin(conn: &mut Conn) -> Result<Head, Error> {
+    const BEGIN: &str =
+        concat!("BEGIN; SELECT last_sequence FROM stream_head WHERE id = 1 FOR UPDATE; ", head!());
+    match conn {
+        Engine::Postgres(c) => {
+            let rows = sqlx::raw_sql(BEGIN).fetch_all(&mut *c).await?;
+            let row = rows.last().ok_or(Error::RowNotFound)?;
+            let (sequence, withdrawal_id, call_id) = FromRow::from_row(row)?;
+            Ok(Head { sequence, withdrawal_id, call_id })
+        }
+        Engine::Sqlite(_) => {
+            begin_write(conn, "").await?;
+            head(conn).await
+        }
+    }
+}
+
+/// The last numbers given, inside a transaction with the write lock.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn head(conn: &mut Conn) -> Result<Head, Error> {
+    let (sequence, withdrawal_id, call_id) = on_engine!(conn, c =>
+        sqlx::query_as(head!()).fetch_one(&mut *c).await?);
+    Ok(Head { sequence, withdrawal_id, call_id })
+}
+
+/// By id, and by person and key; the one leaves out what the other takes. Uses `withdrawal_by_key`.
+static ROWS: LazyLock<Statement<3>> = LazyLock::new(|| {
+    let then = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM d JOIN withdrawal w ON w.id = d.id UNION ALL SELECT ",
+        columns!(),
+        " FROM d JOIN withdrawal w ON w.user_id = d.user_id AND w.request_key = d.request_key"
+    );
+    let keys = [("user_id", Kind::MaybeInt), ("request_key", Kind::MaybeText)];
+    Statement::new([("id", Kind::MaybeInt), keys[0], keys[1]], then)
+});
+
+static USAGE: LazyLock<Statement<2>> = LazyLock::new(|| {
+    let then = format!("SELECT d.user_id, {} FROM d", usage_sql("d.user_id", "d.day_us"));
+    Statement::new([("user_id", Kind::Int), ("day_us", Kind::Int)], &then)
+});
+
+static ANSWERS: LazyLock<Statement<2>> = LazyLock::new(|| {
+    let then = "SELECT a.scope, a.key, a.digest, a.reply FROM d \
+        JOIN answer a ON a.scope = d.scope AND a.key = d.key";
+    Statement::new([("scope", Kind::Text), ("key", Kind::Text)], then)
+});
+
+static REVIEWS: LazyLock<Statement<1>> = LazyLock::new(|| {
+    let then = "SELECT r.withdrawal_id, r.content_digest, r.reviewer FROM d \
+        JOIN review r ON r.withdrawal_id = d.id";
+    Statement::new([("id", Kind::Int)], then)
+});
+
+static PAYOUTS: LazyLock<Statement<1>> = LazyLock::new(|| {
+    let then = "SELECT s.* FROM d JOIN sandbox_payout s ON s.number = d.number";
+    Statement::new([("number", Kind::Text)], then)
+});
+
+/// Withdrawals by id.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn rows(conn: &mut Conn, ids: &[i64]) -> Result<Vec<Withdrawal>, Error> {
+    let wanted: Vec<_> = ids.iter().map(|id| by_id(*id)).collect();
+    all(ROWS.fetch::<Row>(conn, &wanted).await?)
+}
+
+fn by_id<'c>(id: i64) -> [Cell<'c>; 3] {
+    [Cell::MaybeInt(Some(id)), Cell::MaybeInt(None), Cell::MaybeText(None)]
+}
+
+type Keyed = (String, String, Vec<u8>, Vec<u8>);
+
+impl Book {
+    /// What jobs with these needs have to know. The caller holds the write lock.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn load(conn: &mut Conn, head: Head, needs: &[&Needs]) -> Result<Self, Error> {
+        let mut book = Self::default();
+        (book.stored, book.head) = (head, head);
+
+        book.load_rows(conn, needs).await?;
+
+        let mut people: Vec<(i64, i64)> = needs.iter().filter_map(|n| n.usage).collect();
+        people.sort_unstable();
+        people.dedup_by_key(|(user_id, _)| *user_id);
+        let people: Vec<_> = people.iter().map(|(u, d)| [Cell::Int(*u), Cell::Int(*d)]).collect();
+        for (user_id, day_minor, last_us) in USAGE.fetch::<(i64, i64, i64)>(conn, &people).await? {
+            book.usage.insert(user_id, Usage { day_minor, last_us });
+        }
+
+        let keys = needs.iter().filter_map(|n| n.answer.as_ref());
+        let keys: Vec<_> = keys.map(|(s, k)| [Cell::Text(s), Cell::Text(k)]).collect();
+        for (scope, key, digest, reply) in ANSWERS.fetch::<Keyed>(conn, &keys).await? {
+            book.answers.insert((scope, key), Stored { digest, reply });
+        }
+
+        let numbers = needs.iter().filter_map(|n| n.payout.as_ref());
+        let numbers: Vec<_> = numbers.map(|n| [Cell::Text(n)]).collect();
+        for payout in PAYOUTS.fetch::<Payout>(conn, &numbers).await? {
+            book.payouts.insert(payout.number.clone(), payout);
+        }
+        Ok(book)
+    }
+
+    /// Rows; approvals only of those that wait for another one.
+    async fn load_rows(&mut self, conn: &mut Conn, needs: &[&Needs]) -> Result<(), Error> {
+        let mut ids: Vec<i64> = needs.iter().flat_map(|n| n.ids.iter().copied()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let keys = needs.iter().filter_map(|n| n.request.as_ref());
+        let by_key = keys.map(|(user_id, key)| {
+            [Cell::MaybeInt(None), Cell::MaybeInt(Some(*user_id)), Cell::MaybeText(Some(key))]
+        });
+        let wanted = ids.into_iter().map(by_id).chain(by_key);
+        let mut reviewed = Vec::new();
+        for w in all(ROWS.fetch::<Row>(conn, &wanted.collect::<Vec<_>>()).await?)? {
+            if w.status == Status::InReview && w.reviewers > 0 {
+                reviewed.push([Cell::Int(w.id)]);
+            }
+            if !w.request_key.is_empty() {
+                self.requests.insert((w.user_id, w.request_key.clone()), w.id);
+            }
+            self.rows.insert(w.id, w);
+        }
+        let found = REVIEWS.fetch::<(i64, String, i64)>(conn, &reviewed).await?;
+        self.reviews.extend(found);
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! Many rows as the source `d` of one statement, so that a batch of any size takes few statements. The
+//! statement stands once: PostgreSQL takes an array per column, SQLite the rows themselves.
+//!
+//! Must not know: any table.
+
+use cashout_common::db::{Conn, Engine};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Error, FromRow, Sqlite};
+
+/// What a column of a source holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A number.
+    Int,
+    /// Words.
+    Text,
+    /// Words or nothing.
+    MaybeText,
+    /// A number or nothing.
+    MaybeInt,
+    /// Bytes.
+    Bytes,
+}
+
+/// One value of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cell<'a> {
+    /// Of a column of numbers.
+    Int(i64),
+    /// Of a column of words.
+    Text(&'a str),
+    /// Of a column of words or nothing.
+    MaybeText(Option<&'a str>),
+    /// Of a column of numbers or nothing.
+    MaybeInt(Option<i64>),
+    /// Of a column of bytes.
+    Bytes(&'a [u8]),
+}
+
+/// Rows of one statement on SQLite, so that their texts stay few: SQLite compiles each once.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
+
+/// A statement over a source `d` of `N` columns.
+pub(super) struct Statement<const N: usize> {
+    kinds: [Kind; N],
+    names: String,
+    then: String,
+    postgres: String,
+    sqlite: [String; SIZES.len()],
+}
+
+/// A statement with its rows.
+pub(super) struct Part<'c> {
+    kinds: &'static [Kind],
+    names: &'static str,
+    then: &'static str,
+    sqlite: &'static [String],
+    cells: Vec<Cell<'c>>,
+}
+
+impl<const N: usize> Statement<N> {
+    /// `then` follows the definition of `d`: `INSERT … SELECT … FROM d`, `UPDATE … FROM d`, `SELECT …`.
+    pub(super) fn new(columns: [(&str, Kind); N], then: &str) -> Self {
+        let names = columns.map(|(name, _)| name).join(", ");
+        let kinds = columns.map(|(_, kind)| kind);
+        let postgres = format!("WITH {} {then}", source(&names, &kinds, 1));
+        let row = format!("({})", ["?"; N].join(", "));
+        let sqlite = SIZES.map(|size| {
+            let rows = vec![row.as_str(); size].join(", ");
+            format!("WITH d ({names}) AS (VALUES {rows}) {then}")
+        });
+        Self { kinds, names, then: then.to_owned(), postgres, sqlite }
+    }
+
+    /// It with its rows, to be run with others.
+    pub(super) fn over<'c>(&'static self, rows: impl Iterator<Item = [Cell<'c>; N]>) -> Part<'c> {
+        Part {
+            kinds: &self.kinds,
+            names: &self.names,
+            then: &self.then,
+            sqlite: &self.sqlite,
+            cells: rows.flatten().collect(),
+        }
+    }
+
+    /// Runs it over `rows` and reads what it gives.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn fetch<R>(
+        &self,
+        conn: &mut Conn,
+        rows: &[[Cell<'_>; N]],
+    ) -> Result<Vec<R>, Error>
+    where
+        R: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        match conn {
+            Engine::Postgres(c) => {
+                let mut arguments = PgArguments::default();
+                columns(&mut arguments, &self.kinds, rows.as_flattened())?;
+                let query = sqlx::query_with(AssertSqlSafe(self.postgres.as_str()), arguments);
+                query.fetch_all(&mut *c).await?.iter().map(R::from_row).collect()
+            }
+            Engine::Sqlite(c) => {
+                let mut all = Vec::new();
+                for (sql, cells) in in_sizes(&self.sqlite, N, rows.as_flattened()) {
+                    let mut query = sqlx::query(AssertSqlSafe(sql));
+                    for cell in cells {
+                        query = value(query, *cell);
+                    }
+                    for row in &query.fetch_all(&mut *c).await? {
+                        all.push(R::from_row(row)?);
+                    }
+                }
+                Ok(all)
+            }
+        }
+    }
+}
+
+impl Part<'_> {
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> usize {
+        self.cells.len() / self.kinds.len()
+    }
+}
+
+/// Runs statements in this order, on PostgreSQL as one; gives how many rows those of `parts` touched.
+/// None of them may look at what another one of them writes.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn run_all(
+    conn: &mut Conn,
+    parts: Vec<Part<'_>>,
+    uncounted: Vec<Part<'_>>,
+) -> Result<u64, Error> {
+    let counted = parts.into_iter().map(|part| (part, true));
+    let parts: Vec<(Part<'_>, bool)> = counted
+        .chain(uncounted.into_iter().map(|part| (part, false)))
+        .filter(|(part, _)| !part.cells.is_empty())
+        .collect();
+    if parts.is_empty() {
+        return Ok(0);
+    }
+    match conn {
+        Engine::Postgres(c) => {
+            let mut arguments = PgArguments::default();
+            let (mut sql, mut counts) = (String::from("WITH "), vec!["0::bigint".to_owned()]);
+            let mut next = 1;
+            for (n, (part, counts_it)) in parts.iter().enumerate() {
+                let source = source(part.names, part.kinds, next);
+                sql.push_str(&format!("p{n} AS (WITH {source} {} RETURNING 1), ", part.then));
+                if *counts_it {
+                    counts.push(format!("(SELECT count(*) FROM p{n})"));
+                }
+                next += part.kinds.len();
+                columns(&mut arguments, part.kinds, &part.cells)?;
+            }
+            sql.push_str(&format!("touched AS (SELECT {} AS n) ", counts.join(" + ")));
+            sql.push_str("SELECT n FROM touched");
+            let touched: i64 =
+                sqlx::query_scalar_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *c).await?;
+            Ok(u64::try_from(touched).unwrap_or_default())
+        }
+        Engine::Sqlite(c) => {
+            let mut touched = 0;
+            for (part, counts_it) in &parts {
+                for (sql, cells) in in_sizes(part.sqlite, part.kinds.len(), &part.cells) {
+                    let mut query = sqlx::query(AssertSqlSafe(sql));
+                    for cell in cells {
+                        query = value(query, *cell);
+                    }
+                    let rows = query.execute(&mut *c).await?.rows_affected();
+                    touched += if *counts_it { rows } else { 0 };
+                }
+            }
+            Ok(touched)
+        }
+    }
+}
+
+/// The source `d` on PostgreSQL: an array per column, in parameters from `first` on.
+fn source(names: &str, kinds: &[Kind], first: usize) -> String {
+    let array = |(at, kind): (usize, &Kind)| {
+        let array = match kind {
+            Kind::Int | Kind::MaybeInt => "bigint[]",
+            Kind::Text | Kind::MaybeText => "text[]",
+            Kind::Bytes => "bytea[]",
+        };
+        format!("${}::{array}", first + at)
+    };
+    let arrays: Vec<String> = kinds.iter().enumerate().map(array).collect();
+    format!("d ({names}) AS (SELECT * FROM unnest({}))", arrays.join(", "))
+}
+
+/// Adds an array for each column of rows.
+fn columns(to: &mut PgArguments, kinds: &[Kind], cells: &[Cell<'_>]) -> Result<(), Error> {
+    for (at, kind) in kinds.iter().enumerate() {
+        let column = cells.iter().skip(at).step_by(kinds.len());
+        match kind {
+            Kind::Int => to.add(column.filter_map(|c| c.int()).collect::<Vec<i64>>()),
+            Kind::MaybeInt => to.add(column.map(|c| c.int()).collect::<Vec<Option<i64>>>()),
+            Kind::Text => to.add(column.filter_map(|c| c.text()).collect::<Vec<&str>>()),
+            Kind::MaybeText => to.add(column.map(|c| c.text()).collect::<Vec<Option<&str>>>()),
+            Kind::Bytes => to.add(column.filter_map(|c| c.bytes()).collect::<Vec<&[u8]>>()),
+        }
+        .map_err(Error::Encode)?;
+    }
+    Ok(())
+}
+
+/// Rows of `width` cells in parts, each with the statement of its size.
+fn in_sizes<'s, 'r, 'c>(
+    statements: &'s [String],
+    width: usize,
+    mut cells: &'r [Cell<'c>],
+) -> Vec<(&'s str, &'r [Cell<'c>])> {
+    let mut parts = Vec::new();
+    for (size, sql) in SIZES.iter().zip(statements) {
+        while let Some((part, rest)) = cells.split_at_checked(size * width)
+            && !part.is_empty()
+        {
+            parts.push((sql.as_str(), part));
+            cells = rest;
+        }
+    }
+    parts
+}
+
+impl<'a> Cell<'a> {
+    fn int(self) -> Option<i64> {
+        match self {
+            Self::Int(n) => Some(n),
+            Self::MaybeInt(n) => n,
+            _ => None,
+        }
+    }
+
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::MaybeText(text) => text,
+            _ => None,
+        }
+    }
+
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+type Bound<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+fn value<'q>(query: Bound<'q>, cell: Cell<'q>) -> Bound<'q> {
+    match cell {
+        Cell::Int(n) => query.bind(n),
+        Cell::Text(text) => query.bind(text),
+        Cell::MaybeText(text) => query.bind(text),
+        Cell::MaybeInt(n) => query.bind(n),
+        Cell::Bytes(bytes) => query.bind(bytes),
+    }
+}
