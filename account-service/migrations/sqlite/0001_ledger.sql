@@ -48,6 +48,7 @@ CREATE TABLE hold (
 ) STRICT;
 CREATE INDEX hold_by_account ON hold (account_id, id);
 CREATE INDEX hold_due ON hold (release_at) WHERE state = 1 AND release_at > 0;
+CREATE INDEX hold_scheduled ON hold (account_id, release_at) WHERE state = 1 AND release_at > 0;
 
 -- The history. Rows are never changed. `key` stands on the first entry of a command. The columns from
 -- available_after to overdraft_limit are the whole state of the account after it (no limit: NULL).

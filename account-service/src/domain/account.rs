@@ -124,7 +124,7 @@ impl Account {
         self.available = exact(self.available.checked_add(available))?;
         self.frozen = exact(self.frozen.checked_add(frozen))?;
         exact(self.available.checked_add(self.frozen))?;
-        let whole = available + frozen;
+        let whole = exact(available.checked_add(frozen))?;
         let income = whole > 0 && kind.row().total == Total::BySign;
         let total = match kind.row().total {
             Total::BySign if income => &mut self.income_total,

@@ -95,7 +95,7 @@ pub struct Book {
 /// not what is remembered.
 #[derive(Debug, Default)]
 struct Passing {
-    people: Vec<(i64, Currency)>,
+    owners: Vec<(Owner, Currency)>,
     holds: Vec<Arc<str>>,
 }
 
@@ -125,9 +125,9 @@ impl Book {
     /// at most `bound` accounts and as many open holds are kept.
     pub fn end_batch(&mut self, bound: usize, written: bool) {
         self.head.version += i64::from(written);
-        for person in self.passing.people.drain(..) {
-            if self.people.get(&person).is_some_and(Option::is_none) {
-                self.people.remove(&person);
+        for (owner, currency) in std::mem::take(&mut self.passing.owners) {
+            if self.owned(&owner, currency).is_none() {
+                self.disown(&owner, currency);
             }
         }
         let touched = self.passing.holds.drain(..).chain(std::mem::take(&mut self.changes.holds));
@@ -159,10 +159,19 @@ impl Book {
         if self.has_owner(owner, currency) {
             return;
         }
-        if let Owner::Person(id) = owner {
-            self.passing.people.push((*id, currency));
-        }
+        self.passing.owners.push((owner.clone(), currency));
         self.own(owner, currency, None);
+    }
+
+    fn disown(&mut self, owner: &Owner, currency: Currency) {
+        match owner {
+            Owner::Person(id) => drop(self.people.remove(&(*id, currency))),
+            Owner::Counter(name) => {
+                if let Some(names) = self.counters.get_mut(&currency) {
+                    names.remove(name);
+                }
+            }
+        }
     }
 
     fn own(&mut self, owner: &Owner, currency: Currency, account_id: Option<i64>) {
@@ -265,9 +274,7 @@ impl Book {
                 None => {
                     if let Some(gone) = self.accounts.remove(&id) {
                         self.own(&gone.owner, gone.currency, None);
-                        if let Owner::Person(id) = gone.owner {
-                            self.passing.people.push((id, gone.currency));
-                        }
+                        self.passing.owners.push((gone.owner, gone.currency));
                     }
                     self.changes.new_accounts.remove(&id);
                 }

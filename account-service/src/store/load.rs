@@ -72,7 +72,7 @@ pub async fn known(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> Lo
     }
     // The entries of a command have consecutive ids, the keyed one first; there are at most nine.
     let rows = fetch_list!(conn, c => &mut *c, EntryRow, concat!(entry_select!(),
-        "JOIN entry k ON k.id = e.transfer_id AND e.id < k.id + 16 WHERE k.key"), &keys)?;
+        "JOIN entry k ON k.id = e.transfer_id AND e.id >= k.id AND e.id < k.id + 16 WHERE k.key"), &keys)?;
     let mut by_key: BTreeMap<i64, Vec<Arc<Entry>>> = BTreeMap::new();
     for row in rows {
         let entry = Arc::new(Entry::from(row));

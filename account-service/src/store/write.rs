@@ -4,7 +4,7 @@
 use cashout_common::db::{Conn, Engine, begin_write, command};
 use serde_json::{Value, json};
 
-use super::{write_postgres, write_sqlite};
+use super::{LOCK, write_postgres, write_sqlite};
 use crate::domain::{Account, Book, Currency, Owner};
 
 /// How a write went, when the database answered.
@@ -28,7 +28,8 @@ pub async fn changes(conn: &mut Conn, book: &Book, locked: bool) -> Result<Writt
         && book.changes.receipts.is_empty();
     if locked || !one_statement {
         if !locked {
-            begin_write(conn, "SELECT 1").await?;
+            // The head first, as everybody does: two instances never wait for each other.
+            begin_write(conn, LOCK).await?;
         }
         let written = statements(conn, book).await;
         return match written {
