@@ -1,5 +1,5 @@
 //! The path on which cash-outs move: everything that waits is decided in memory over rows read in a few
-//! statements, written in a few more and committed once (ARCHITECTURE.md, "One writer").
+//! statements, written in a few more and committed once (docs/decisions/0001-one-writer.md).
 //!
 //! It works in a thread of its own, so a caller that goes away cancels nothing, and under the write lock,
 //! so that what a job reads is what it changes. Must not know: what jobs decide.
