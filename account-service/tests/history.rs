@@ -281,6 +281,9 @@ async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
         ),
         ("G5", "UPDATE entry SET created_at = created_at + 1 WHERE id = 2"),
         ("G5", "DELETE FROM entry WHERE id = 1"),
+        ("G5", "UPDATE entry SET account_id = 999 WHERE id = (SELECT MAX(id) FROM entry)"),
+        ("G5", "UPDATE entry SET hash = digest WHERE id = 1"),
+        ("G5", "UPDATE ledger_head SET hash = (SELECT hash FROM entry WHERE id = 1)"),
         ("G5", "DELETE FROM entry WHERE id = (SELECT MAX(id) FROM entry)"),
         ("G4", "UPDATE hold SET amount = amount + 1 WHERE state = 1"),
         ("G6", "UPDATE hold SET state = 3, released = amount WHERE state = 1"),
@@ -299,7 +302,9 @@ async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
             support::verified(&database.url).await?;
             let raw = Database::open(&database.url, account_service::store::MIGRATIONS).await?;
             let mut conn = raw.connect().await?;
-            let refused = sql.contains(" entry ") || sql.contains("user_id = 7");
+            let refused = sql.starts_with("UPDATE entry ")
+                || sql.starts_with("DELETE FROM entry ")
+                || sql.contains("user_id = 7");
             assert_eq!(command(&mut conn, sql).await.is_err(), refused, "the tables and {sql}");
             if refused {
                 let lift = if database.engine == "sqlite" {

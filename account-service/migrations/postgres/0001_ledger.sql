@@ -1,15 +1,17 @@
 -- The ledger. Amounts are integers in minor units, times UTC microseconds, 0 = not set.
 
--- One row: the version every batch is guarded by, and the counters that give dense ids in commit order.
+-- One row: the version every batch is guarded by, the counters that give dense ids in commit order, and
+-- the hash over all entries so far, so that the newest entry of an account cannot be edited or lost unseen.
 CREATE TABLE ledger_head (
     id              BIGINT  PRIMARY KEY CHECK (id = 1),
     version         BIGINT  NOT NULL,
     last_entry_id   BIGINT  NOT NULL,
     last_account_id BIGINT  NOT NULL,
     last_hold_id    BIGINT  NOT NULL,
-    last_time_us    BIGINT  NOT NULL
+    last_time_us    BIGINT  NOT NULL,
+    hash            BYTEA   NOT NULL
 );
-INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0);
+INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0, ''::bytea);
 
 -- A person's account (user_id) or a counter-account (counter): who it belongs to and what operators set.
 -- A person's money is not in it: their balances are what their last entry says, see account_now.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::account::{Account, Currency, Owner};
 use super::command::Key;
-use super::entry::{Digest, Entry};
+use super::entry::{Digest, Entry, Hash};
 use super::hold::{Hold, HoldState};
 
 /// The ledger's one counter row.
@@ -25,6 +25,8 @@ pub struct Head {
     pub last_hold_id: i64,
     /// Time of the newest batch; the ledger's time never goes back.
     pub last_time_us: i64,
+    /// Over the hashes of all entries, in the order of their ids.
+    pub hash: Hash,
 }
 
 /// What is stored under a key.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use cashout_common::kind::Kind;
+use cashout_common::number::digest;
 
 use super::account::{Account, Currency, Owner};
 use super::book::Book;
@@ -143,6 +144,7 @@ pub(super) fn append(
     };
     entry.hash = entry.hash_after(&account.last_hash);
     account.last_hash = entry.hash;
+    book.head.hash = digest(&[&book.head.hash, &entry.hash]);
     let entry = Arc::new(entry);
     book.changes.entries.push(entry.clone());
     book.put_moved(account);

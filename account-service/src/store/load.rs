@@ -17,9 +17,9 @@ type Loaded<T> = Result<T, sqlx::Error>;
 /// # Errors
 /// When the database does not answer.
 pub async fn head(conn: &mut Conn) -> Loaded<Head> {
-    const SQL: &str = "SELECT version, last_entry_id, last_account_id, last_hold_id, last_time_us \
-                       FROM ledger_head WHERE id = 1";
-    let row: (i64, i64, i64, i64, i64) =
+    const SQL: &str = "SELECT version, last_entry_id, last_account_id, last_hold_id, last_time_us, \
+                       hash FROM ledger_head WHERE id = 1";
+    let row: (i64, i64, i64, i64, i64, Vec<u8>) =
         on_engine!(conn, c => sqlx::query_as(SQL).fetch_one(&mut *c).await?);
     Ok(Head {
         version: row.0,
@@ -27,6 +27,7 @@ pub async fn head(conn: &mut Conn) -> Loaded<Head> {
         last_account_id: row.2,
         last_hold_id: row.3,
         last_time_us: row.4,
+        hash: row.5.try_into().unwrap_or_default(),
     })
 }
 

@@ -16,18 +16,18 @@ macro_rules! changes {
     ($($holds:literal)?) => {
         concat!(
             "WITH head AS (UPDATE ledger_head SET version = version + 1, last_entry_id = $2, \
-             last_account_id = $3, last_hold_id = $4, last_time_us = $5 \
+             last_account_id = $3, last_hold_id = $4, last_time_us = $5, hash = $6 \
              WHERE id = 1 AND version = $1 RETURNING 1), \
              accounts AS (UPDATE account SET balance = d.balance, \
              overdraft_limit = d.overdraft_limit, locked_at = d.locked_at, \
-             updated_at = d.updated_at FROM unnest($6::bigint[], $7::bigint[], $8::bigint[], \
-             $9::bigint[], $10::bigint[]) AS d (id, balance, overdraft_limit, locked_at, \
+             updated_at = d.updated_at FROM unnest($7::bigint[], $8::bigint[], $9::bigint[], \
+             $10::bigint[], $11::bigint[]) AS d (id, balance, overdraft_limit, locked_at, \
              updated_at) WHERE account.id = d.id AND EXISTS (SELECT 1 FROM head)), \
-             entries AS (INSERT INTO entry SELECT d.* FROM unnest($11::bigint[], $12::bigint[], \
-             $13::bigint[], $14::bigint[], $15::text[], $16::bytea[], $17::bigint[], \
-             $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], \
-             $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], \
-             $28::text[], $29::bigint[], $30::bytea[]) AS d WHERE EXISTS (SELECT 1 FROM head))",
+             entries AS (INSERT INTO entry SELECT d.* FROM unnest($12::bigint[], $13::bigint[], \
+             $14::bigint[], $15::bigint[], $16::text[], $17::bytea[], $18::bigint[], \
+             $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], \
+             $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], \
+             $29::text[], $30::bigint[], $31::bytea[]) AS d WHERE EXISTS (SELECT 1 FROM head))",
             $($holds,)?
             " SELECT count(*) FROM head"
         )
@@ -35,9 +35,9 @@ macro_rules! changes {
 }
 const CHANGES: &str = changes!();
 const CHANGES_WITH_HOLDS: &str = changes!(
-    ", holds AS (INSERT INTO hold SELECT d.* FROM unnest($31::bigint[], $32::text[], $33::bigint[], \
-     $34::bigint[], $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], \
-     $40::bigint[], $41::bigint[]) AS d WHERE EXISTS (SELECT 1 FROM head) \
+    ", holds AS (INSERT INTO hold SELECT d.* FROM unnest($32::bigint[], $33::text[], $34::bigint[], \
+     $35::bigint[], $36::bigint[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[], \
+     $41::bigint[], $42::bigint[]) AS d WHERE EXISTS (SELECT 1 FROM head) \
      ON CONFLICT (id) DO UPDATE SET state = excluded.state, settled = excluded.settled, \
      released = excluded.released, ended_at = excluded.ended_at)"
 );
@@ -76,6 +76,7 @@ pub(super) async fn changes(c: &mut PgConnection, book: &Book) -> Result<Written
         .bind(head.last_account_id)
         .bind(head.last_hold_id)
         .bind(head.last_time_us)
+        .bind(&head.hash[..])
         .bind(column(&accounts, |a| a.id))
         .bind(column(&accounts, |a| Row::of(a).balance))
         .bind(column(&accounts, |a| a.overdraft_limit))

@@ -12,7 +12,7 @@ use super::write::{Row, Written, receipt_text};
 use crate::domain::{Account, Book, Entry, Hold};
 
 const HEAD: &str = "UPDATE ledger_head SET version = version + 1, last_entry_id = $2, \
-    last_account_id = $3, last_hold_id = $4, last_time_us = $5 WHERE id = 1 AND version = $1";
+    last_account_id = $3, last_hold_id = $4, last_time_us = $5, hash = $6 WHERE id = 1 AND version = $1";
 
 /// Rows of one statement, so that a batch of any size takes few statements and their texts stay few:
 /// SQLite compiles each once.
@@ -57,6 +57,7 @@ pub(super) async fn changes(c: &mut SqliteConnection, book: &Book) -> Result<Wri
         .bind(head.last_account_id)
         .bind(head.last_hold_id)
         .bind(head.last_time_us)
+        .bind(&head.hash[..])
         .execute(&mut *c)
         .await?;
     if guarded.rows_affected() == 0 {

@@ -115,6 +115,7 @@ CREATE TABLE open_case (
     resolved_at_us INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX open_case_one_open ON open_case (withdrawal_id) WHERE resolution = '';
+CREATE INDEX open_case_of_withdrawal ON open_case (withdrawal_id);
 
 -- Answers under callers' keys, kept for ever.
 CREATE TABLE answer (

@@ -108,7 +108,7 @@ impl Core {
         decision.check()?;
         let core = self.clone();
         let scope = format!("review:user:{}", decision.reviewer);
-        let answer = (!key.is_empty()).then(|| (scope, key));
+        let answer = (!key.is_empty()).then_some((scope, key));
         let needs = Needs { ids: ids.clone(), answer: answer.clone(), ..Needs::default() };
         let job = move |book: &mut Book| review_job(book, &core, &ids, &decision, answer.as_ref());
         let (answered, decided) = self.store.decide(needs, job).await?;

@@ -53,7 +53,7 @@ impl Store {
         let database = Database::open(url, MIGRATIONS).await?;
         let writer = Writer::start(database.clone(), WRITE_LOCK);
         let changed = watch::Sender::new(0);
-        let plans = Plans::start(database.clone(), changed.clone());
+        let plans = Plans::start(database.clone(), changed.clone())?;
         Ok(Self { database, writer, plans, changed })
     }
 

@@ -1,7 +1,7 @@
 //! The path on which cash-outs move: everything that waits is decided in memory over rows read in a few
-//! statements, written in a few more and committed once (ARCHITECTURE.md, "One writer").
+//! statements, written in a few more and committed once (docs/decisions/0001-one-writer.md).
 //!
-//! It works in a task of its own, so a caller that goes away cancels nothing, and under the write lock,
+//! It works in a thread of its own, so a caller that goes away cancels nothing, and under the write lock,
 //! so that what a job reads is what it changes. Must not know: what jobs decide.
 
 use std::any::Any;
@@ -52,13 +52,21 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// Starts the task; it ends when the last clone is dropped and all jobs are done. Every commit
+    /// Starts the thread; it ends when the last clone is dropped and all jobs are done. Every commit
     /// counts `changed` up.
-    #[must_use]
-    pub fn start(database: Database, changed: watch::Sender<u64>) -> Self {
+    ///
+    /// A thread of its own: everybody waits for the few trips of a batch, and among the tasks of all
+    /// calls each answer of the database would wait its turn to be seen.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn start(database: Database, changed: watch::Sender<u64>) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(Worker { database, changed, conn: None }.run(waiting));
-        Self { jobs }
+        let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let worker = Worker { database, changed, conn: None };
+        let named = std::thread::Builder::new().name("cash-outs".to_owned());
+        named.spawn(move || own.block_on(worker.run(waiting)))?;
+        Ok(Self { jobs })
     }
 
     /// Runs a job and answers after its commit. A job that is refused changes nothing. It may be run

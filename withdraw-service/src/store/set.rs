@@ -41,6 +41,9 @@ pub(super) enum Cell<'a> {
 /// Rows of one statement on SQLite, so that their texts stay few: SQLite compiles each once.
 const SIZES: [usize; 4] = [64, 16, 4, 1];
 
+/// From how many parts on a batch is mixed, see [`run_all`].
+const MIXED: usize = 7;
+
 /// A statement over a source `d` of `N` columns.
 pub(super) struct Statement<const N: usize> {
     kinds: [Kind; N],
@@ -141,12 +144,15 @@ pub(super) async fn run_all(
     uncounted: Vec<Part<'_>>,
 ) -> Result<u64, Error> {
     let counted = parts.into_iter().map(|part| (part, true));
-    let parts: Vec<(Part<'_>, bool)> = counted
-        .chain(uncounted.into_iter().map(|part| (part, false)))
-        .filter(|(part, _)| !part.cells.is_empty())
-        .collect();
-    if parts.is_empty() {
+    let mut parts: Vec<(Part<'_>, bool)> =
+        counted.chain(uncounted.into_iter().map(|part| (part, false))).collect();
+    let filled = parts.iter().filter(|(part, _)| !part.cells.is_empty()).count();
+    if filled == 0 {
         return Ok(0);
+    }
+    // Each choice of parts is a statement that has to be planned once; what is mixed takes them all.
+    if filled < MIXED {
+        parts.retain(|(part, _)| !part.cells.is_empty());
     }
     match conn {
         Engine::Postgres(c) => {
