@@ -40,6 +40,14 @@ const OWN: &str = "SELECT seq FROM entry WHERE id = $2 AND account_id = $1";
 const LEFT: &str = "SELECT available_after, frozen_after, seq FROM entry \
     WHERE account_id = $1 AND seq = $2";
 
+/// The sequence of an account's newest entry; 0 for none.
+pub(super) async fn last_seq(readers: &Readers, account: i64) -> Read<i64> {
+    const LAST: &str = "SELECT MAX(seq) FROM entry WHERE account_id = $1";
+    let seq: Option<i64> = on_engine!(readers, p =>
+        sqlx::query_scalar(LAST).bind(account).fetch_one(p).await?);
+    Ok(seq.unwrap_or_default())
+}
+
 /// How many entries of an account are older than a time, which is the sequence of the last of them.
 pub(super) async fn seq_before(readers: &Readers, account: i64, us: i64) -> Read<i64> {
     found(readers, SEQ_BEFORE, account, us).await

@@ -87,7 +87,9 @@ impl Store {
                 let view = self.account_view(&Which::Id(account), false).await?;
                 let last = view.as_ref().map_or(0, |view| view.account.last_seq);
                 let page = if filter.is_a_range() {
-                    range_page(readers, filter, (account, last), offset, limit).await?
+                    let available = view.as_ref().map_or(0, |view| view.account.available);
+                    let now = (account, last, available);
+                    range_page(readers, filter, now, offset, limit).await?
                 } else {
                     counted_page(readers, filter, last, offset, limit).await?
                 };
@@ -106,26 +108,31 @@ impl Store {
         limit: i64,
     ) -> Read<Vec<Entry>> {
         let readers = self.database().readers();
-        let mut condition = condition(readers, filter).await?;
-        let (compare, direction) = if oldest_first { (">", "ASC") } else { ("<", "DESC") };
         let start = match filter.account_id {
-            _ if after_id == 0 && !oldest_first => i64::MAX,
+            Some(account) if after_id == 0 && !oldest_first => {
+                positions::last_seq(readers, account).await?.saturating_add(1)
+            }
+            None if after_id == 0 && !oldest_first => i64::MAX,
             Some(account) if after_id > 0 => {
                 positions::of_cursor(readers, account, after_id, oldest_first).await?
             }
             _ => after_id,
         };
         let whole = filter.is_a_range() && filter.from_us.is_none() && filter.until_us.is_none();
-        if filter.account_id.is_some() && whole && start != i64::MAX {
-            // Sequences are dense, so the page has a far end too, and no plan can read more than it.
-            let _ = match oldest_first {
-                true => write!(condition, " AND e.seq <= {}", start.saturating_add(limit)),
-                false => write!(condition, " AND e.seq >= {}", start.saturating_sub(limit)),
-            };
+        if let Some(account) = filter.account_id.filter(|_| whole) {
+            if oldest_first {
+                let mut page = range(readers, account, start, start.saturating_add(limit)).await?;
+                page.reverse();
+                return Ok(page);
+            }
+            let newest = start.saturating_sub(1);
+            return range(readers, account, newest.saturating_sub(limit), newest).await;
         }
+        let (compare, direction) = if oldest_first { (">", "ASC") } else { ("<", "DESC") };
         let text = format!(
-            "{} WHERE {condition} AND {} {compare} $1 ORDER BY {} {direction} LIMIT $2",
+            "{} WHERE {} AND {} {compare} $1 ORDER BY {} {direction} LIMIT $2",
             entry_select!(),
+            condition(readers, filter).await?,
             order(filter),
             order(filter)
         );
@@ -151,28 +158,36 @@ impl Filter {
 async fn range_page(
     readers: &Readers,
     filter: &Filter,
-    (account, last): (i64, i64),
+    (account, last, available): (i64, i64, i64),
     offset: i64,
     limit: i64,
 ) -> Read<Page> {
-    let (mut after, mut up_to) = (0, last);
+    let (mut after, mut before) = (0, 0);
     if let Some(us) = filter.from_us {
         after = positions::seq_before(readers, account, us).await?.min(last);
+        (before, ..) = positions::left_at(readers, account, after).await?;
     }
+    let (mut up_to, mut then) = (last, available);
     if let Some(us) = filter.until_us {
         up_to = positions::seq_before(readers, account, us).await?.clamp(after, last);
+        (then, ..) = positions::left_at(readers, account, up_to).await?;
     }
-    let (before, ..) = positions::left_at(readers, account, after).await?;
-    let (then, ..) = positions::left_at(readers, account, up_to).await?;
-    let text = format!(
-        "{} WHERE e.account_id = {account} AND e.seq > $1 AND e.seq <= $2 ORDER BY e.seq DESC",
-        entry_select!()
-    );
-    // Sequences are dense, so the page has two ends, and no plan can read more than it.
     let newest = up_to.saturating_sub(offset);
     let oldest = newest.saturating_sub(limit).max(after);
-    let entries = entries(readers, text, (oldest, newest)).await?;
+    let entries = range(readers, account, oldest, newest).await?;
     Ok(Page { entries, total: up_to - after, sum_available: then - before, view: None })
+}
+
+/// The entries of an account after one position up to another, newest first. Sequences are dense, so a
+/// page has two ends and no plan can read more than it; one text for all, so it is planned once.
+async fn range(readers: &Readers, account: i64, after: i64, up_to: i64) -> Read<Vec<Entry>> {
+    const RANGE: &str = concat!(
+        entry_select!(),
+        "WHERE e.account_id = $1 AND e.seq > $2 AND e.seq <= $3 ORDER BY e.seq DESC"
+    );
+    let rows: Vec<EntryRow> = on_engine!(readers, p => sqlx::query_as(RANGE)
+        .bind(account).bind(after).bind(up_to).fetch_all(p).await?);
+    Ok(rows.into_iter().map(Entry::from).collect())
 }
 
 /// A page of what a filter lets through up to a position, which has to be counted.
@@ -194,14 +209,15 @@ async fn counted_page(
         order(filter)
     );
     let (total, sum_available): (i64, i64) = on_engine!(readers, p =>
-        sqlx::query_as(AssertSqlSafe(count)).fetch_one(p).await?);
+        sqlx::query_as(AssertSqlSafe(count)).persistent(false).fetch_one(p).await?);
     let entries = entries(readers, page, (offset, limit)).await?;
     Ok(Page { entries, total, sum_available, view: None })
 }
 
 async fn entries(readers: &Readers, text: String, (first, second): (i64, i64)) -> Read<Vec<Entry>> {
+    // The numbers of a filter are in its text, which will not come again.
     let rows: Vec<EntryRow> = on_engine!(readers, p => sqlx::query_as(AssertSqlSafe(text))
-        .bind(first).bind(second).fetch_all(p).await?);
+        .persistent(false).bind(first).bind(second).fetch_all(p).await?);
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
