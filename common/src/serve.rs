@@ -36,8 +36,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take to send its headers, and to take any part of an answer.
     pub header_timeout: Duration,
-    /// Requests in flight over all connections; more are refused at once. Few enough that those which
-    /// were let in are answered within a second by a machine that is asked for ten times its best.
+    /// Requests in flight over all connections; more are refused at once. Fewer make an overload shorter
+    /// for those who are let in; see docs/performance.md for how long it still is.
     pub requests: usize,
 }
 

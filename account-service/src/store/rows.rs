@@ -210,7 +210,7 @@ fn facts_of(text: &str) -> Facts {
 }
 
 /// Numbers that are not in the table cannot be stored; a tampered row shows as an adjustment, and
-/// `verify` finds it by its hash.
+/// `verify` finds it by its hash, unless it was an adjustment before.
 fn kind_of(number: i64) -> Kind {
     i32::try_from(number).ok().and_then(Kind::from_number).unwrap_or(Kind::Adjustment)
 }
