@@ -19,6 +19,17 @@ const PACKAGES: &[Package] = &[
     Package { directory: "testing", ours: &[], banned: NO_SERVER },
     Package { directory: "closing", ours: &[], banned: &[] },
     Package {
+        directory: "rails",
+        ours: &[],
+        banned: &[("sqlx", "pure"), ("tokio", "pure"), ("reqwest", "pure")],
+    },
+    // A witness of its own: it knows nothing of the services it watches.
+    Package {
+        directory: "sandbox",
+        ours: &["rails", "cashout-common"],
+        banned: &[("tonic", "providers speak HTTP")],
+    },
+    Package {
         directory: "benches",
         // It verifies the ledger that it has driven, as the root package does.
         ours: &["account-service", "cashout-proto", "cashout-common"],
@@ -31,7 +42,7 @@ const PACKAGES: &[Package] = &[
     },
     Package {
         directory: "withdraw-service",
-        ours: &["cashout-proto", "cashout-common"],
+        ours: &["cashout-proto", "cashout-common", "rails"],
         banned: NO_SERVER,
     },
     Package {
@@ -45,6 +56,7 @@ const PACKAGES: &[Package] = &[
             "account-service",
             "withdraw-service",
             "gateway",
+            "sandbox",
             "cashout-common",
             "cashout-proto",
         ],
@@ -59,6 +71,8 @@ const OURS: &[&str] = &[
     "cashout-common",
     "cashout-proto",
     "cashout-testing",
+    "rails",
+    "sandbox",
     "cashout",
 ];
 

@@ -94,6 +94,28 @@ pub struct SendRequest {
     pub digest: String,
 }
 
+/// What the app needs to ask the payee to confirm a payout, in the provider's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The merchant.
+    pub mch_id: String,
+    /// The app the payee confirms in.
+    pub app_id: String,
+    /// What the app hands over.
+    pub package: String,
+}
+
+/// Who has to repair what keeps a payout from being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// The provider's account is short: topping it up is enough.
+    Balance,
+    /// Permission, signature or limit of the platform at the provider: every payout of it would fail.
+    Channel,
+    /// This request alone: a person must look at it.
+    Request,
+}
+
 /// What a provider answered. Whatever is neither an explicit success nor an explicit refusal is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -102,15 +124,37 @@ pub enum Answer {
         /// The provider's number.
         third_trade_no: String,
     },
-    /// Not paid and never will be under this number.
+    /// Not paid and never will be under this number: the provider's own record says so.
     Refused {
         /// The provider's code.
         code: String,
         /// The provider's words.
         message: String,
     },
+    /// The sending was turned down for good because of the payee. Money returns only when a query made
+    /// after it says refused, or does not know the number.
+    Rejected {
+        /// The provider's code.
+        code: String,
+        /// The provider's words.
+        message: String,
+    },
+    /// Not paid, until somebody repairs something; then the same number goes out again.
+    Blocked {
+        /// The provider's code.
+        code: String,
+        /// The provider's words.
+        message: String,
+        /// What is to be repaired.
+        repair: Repair,
+    },
     /// Accepted, not finished.
-    Pending,
+    Pending {
+        /// The provider's number; empty when it told none.
+        third_trade_no: String,
+        /// What the app needs when the payee must confirm; told once, so it is kept.
+        confirmation: Option<Confirmation>,
+    },
     /// The number is not known there.
     NotFound,
     /// Lost, late, unsigned or unlisted.
@@ -127,7 +171,9 @@ impl Answer {
         match self {
             Self::Paid { .. } => "paid",
             Self::Refused { .. } => "refused",
-            Self::Pending => "pending",
+            Self::Rejected { .. } => "rejected",
+            Self::Blocked { .. } => "blocked",
+            Self::Pending { .. } => "pending",
             Self::NotFound => "not_found",
             Self::Unknown { .. } => "unknown",
         }
@@ -137,22 +183,130 @@ impl Answer {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Paid { third_trade_no } => third_trade_no.clone(),
-            Self::Refused { code, message } => format!("{code}: {message}"),
-            Self::Pending | Self::NotFound => String::new(),
+            Self::Paid { third_trade_no } | Self::Pending { third_trade_no, .. } => {
+                third_trade_no.clone()
+            }
+            Self::Refused { code, message }
+            | Self::Rejected { code, message }
+            | Self::Blocked { code, message, .. } => format!("{code}: {message}"),
+            Self::NotFound => String::new(),
             Self::Unknown { why } => why.clone(),
         }
     }
+
+    /// Accepted, and nothing else is known.
+    #[must_use]
+    pub const fn pending() -> Self {
+        Self::Pending { third_trade_no: String::new(), confirmation: None }
+    }
+
+    /// Says nothing, because of `why`.
+    #[must_use]
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown { why: why.into() }
+    }
+}
+
+/// A notification as it came in: raw, unverified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The bytes as received.
+    pub body: Vec<u8>,
+}
+
+/// What a verified notification says. It is a hint: the provider is asked before anything moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The provider's id of it: the same for every repetition.
+    pub id: String,
+    /// Our number.
+    pub number: String,
+    /// The provider's word for the state.
+    pub state: String,
+    /// What the payee is said to get, when it says.
+    pub amount_minor: Option<i64>,
+    /// Who is said to be paid, when it says.
+    pub payee_id: Option<String>,
+}
+
+/// Why a notification is not heard. Nothing changes by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unheard {
+    /// Not signed by the provider, too old, or not readable. `why` holds none of its content.
+    Forged {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Properly signed, but about another merchant or app: somebody should look.
+    Foreign {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Properly signed and about something we do not follow: acknowledged and let go.
+    Irrelevant,
+    /// The provider tests whether signatures are looked at.
+    Probe,
+}
+
+/// What a provider wants to hear about a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// HTTP status.
+    pub status: u16,
+    /// Content type; empty when there is no body.
+    pub content_type: &'static str,
+    /// The words.
+    pub body: &'static str,
 }
 
 /// Someone who pays people.
 pub trait Provider: Send + Sync {
+    /// Whether an order can be asked for at all: amounts, names, forms of ids. Told to the applicant.
+    ///
+    /// # Errors
+    /// A failure that names the field and the rule.
+    fn check(&self, _order: &Order) -> Result<(), Failure> {
+        Ok(())
+    }
     /// The exact request for an order. Written down before it is sent for the first time.
-    fn prepare(&self, order: &Order) -> Vec<u8>;
+    ///
+    /// # Errors
+    /// When no request can be made of it; what [`Provider::check`] lets pass can.
+    fn prepare(&self, order: &Order) -> Result<Vec<u8>, Failure>;
     /// Sends a written attempt.
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer>;
-    /// Asks what became of a number.
-    fn query(&self, number: String) -> BoxFuture<'static, Answer>;
+    /// Asks what became of an attempt. What is told is compared with it.
+    fn query(&self, request: SendRequest) -> BoxFuture<'static, Answer>;
+    /// Asks to take an attempt back. Only a query tells whether it was.
+    fn cancel(&self, _request: SendRequest) -> BoxFuture<'static, Answer> {
+        let answer = Answer::unknown("this provider takes nothing back");
+        Box::pin(std::future::ready(answer))
+    }
+    /// Whether [`Provider::cancel`] does anything.
+    fn cancels(&self) -> bool {
+        false
+    }
+    /// What is there to pay with, minor units. `Ok(None)`: this provider has no such limit.
+    fn balance(&self) -> BoxFuture<'static, Result<Option<i64>, String>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// The provider's bill of a finished local day (`yyyy-MM-dd`), as the provider gives it: packed.
+    fn bill(&self, _day: String) -> BoxFuture<'static, Result<Vec<u8>, String>> {
+        Box::pin(std::future::ready(Err("this provider gives no bills".to_owned())))
+    }
+    /// Verifies and reads a notification.
+    ///
+    /// # Errors
+    /// Why it is not heard.
+    fn notice(&self, _incoming: &Incoming) -> Result<Notice, Unheard> {
+        Err(Unheard::Forged { why: "this provider sends no notifications" })
+    }
+    /// What to answer to a notification: that it was heard, or not.
+    fn acknowledge(&self, _heard: bool) -> Acknowledgement {
+        Acknowledgement { status: 404, content_type: "", body: "" }
+    }
 }
 
 /// Result of one item of a review.

@@ -170,6 +170,7 @@ fn wire((row, payees): (HolderRow, Vec<PayeeRow>)) -> pb::Holder {
         nickname: p.nickname,
         sex: i32::try_from(p.sex).unwrap_or_default(),
         bound_at_us: p.bound_at,
+        payable_from_us: 0,
     };
     pb::Holder {
         user_id: row.user_id,

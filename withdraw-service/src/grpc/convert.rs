@@ -79,6 +79,8 @@ fn small(number: i64) -> i32 {
 pub fn withdrawal(w: Withdrawal) -> wire::Withdrawal {
     let hold_key = w.hold_key();
     wire::Withdrawal {
+        confirmation: None,
+        payable_from_us: 0,
         id: w.id,
         user_id: w.user_id,
         cash_sn: w.cash_sn,
@@ -155,6 +157,8 @@ pub fn history(story: Story) -> wire::GetHistoryResponse {
 #[must_use]
 pub fn case(case: Case) -> wire::Case {
     wire::Case {
+        provider: String::new(),
+        trade_no: String::new(),
         id: case.id,
         withdrawal_id: case.withdrawal_id,
         kind: case.kind,

@@ -199,6 +199,38 @@ impl wire::withdraw_service_server::WithdrawService for Server {
         Ok(Response::new(convert::case(self.core.resolve(r.id, given).await?)))
     }
 
+    async fn cancel_payout(
+        &self,
+        _: Request<wire::CancelPayoutRequest>,
+    ) -> Answer<wire::Withdrawal> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_channels(
+        &self,
+        _: Request<wire::ListChannelsRequest>,
+    ) -> Answer<wire::ListChannelsResponse> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn pause_channel(&self, _: Request<wire::PauseChannelRequest>) -> Answer<wire::Channel> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn resume_channel(
+        &self,
+        _: Request<wire::ResumeChannelRequest>,
+    ) -> Answer<wire::Channel> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn receive_notification(
+        &self,
+        _: Request<wire::ReceiveNotificationRequest>,
+    ) -> Answer<wire::ReceiveNotificationResponse> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     type StreamStatusChangesStream = BoxStream<'static, Result<wire::StatusChange, Status>>;
 
     async fn stream_status_changes(

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cashout_common::clock::{Clock, SECOND_US};
 use cashout_common::number::{digest, hex};
+use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -98,7 +99,7 @@ impl Sandbox {
 }
 
 impl Provider for Sandbox {
-    fn prepare(&self, order: &Order) -> Vec<u8> {
+    fn prepare(&self, order: &Order) -> Result<Vec<u8>, Failure> {
         let Order { number, payee_id, payee_name, amount_minor, currency } = order;
         let lines = [
             format!("number={number}"),
@@ -107,7 +108,7 @@ impl Provider for Sandbox {
             format!("amount_minor={amount_minor}"),
             format!("currency={currency}"),
         ];
-        lines.join("\n").into_bytes()
+        Ok(lines.join("\n").into_bytes())
     }
 
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
@@ -122,7 +123,8 @@ impl Provider for Sandbox {
         .boxed()
     }
 
-    fn query(&self, number: String) -> BoxFuture<'static, Answer> {
+    fn query(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
+        let number = request.number;
         let (store, now_us) = (self.store.clone(), self.clock.now_us());
         let wavered = self.wavered.clone();
         async move {
@@ -142,7 +144,7 @@ impl Provider for Sandbox {
                 }
                 Ok(Some(payout)) if Script::of(&payout.payee_id) == Script::Waver => {
                     let pending = wavered.fetch_xor(true, Ordering::Relaxed);
-                    if pending { Answer::Pending } else { unknown("not now") }
+                    if pending { Answer::pending() } else { unknown("not now") }
                 }
                 Ok(Some(payout)) => told(&payout),
             }
@@ -219,7 +221,7 @@ fn told(payout: &Payout) -> Answer {
             code: "PAYEE_REFUSED".to_owned(),
             message: "the payee's account cannot receive money".to_owned(),
         },
-        "pending" => Answer::Pending,
+        "pending" => Answer::pending(),
         "lost" => Answer::NotFound,
         _ => unknown(SILENCE),
     }

@@ -37,7 +37,7 @@ pub struct Asked {
 #[derive(Debug, Clone)]
 enum What {
     Send(SendRequest),
-    Query(String),
+    Query(SendRequest),
 }
 
 impl Core {
@@ -99,7 +99,7 @@ impl Core {
             amount_minor: w.actual_minor,
             currency: w.currency.clone(),
         };
-        let body = provider.prepare(&order);
+        let body = provider.prepare(&order)?;
         let attempt = Attempt {
             number: order.number,
             withdrawal_id: w.id,
@@ -137,7 +137,7 @@ impl Core {
         let Some(Asked { call, what }) = asked else { return Ok(Ended::Stale) };
         let (sent, future) = match what {
             What::Send(request) => (true, provider.send(request)),
-            What::Query(number) => (false, provider.query(number)),
+            What::Query(request) => (false, provider.query(request)),
         };
         // In a task of its own: a call that is too slow is left alone, not dropped half-way.
         let answer = tokio::time::timeout(self.timing.call_timeout, tokio::spawn(future)).await;
@@ -195,9 +195,11 @@ impl Core {
                 w.review_remark.clone_from(message);
                 (Event::ProviderRefused, format!("{code}: {message}"))
             }
-            Answer::Pending => (Event::ProviderPending, String::new()),
+            Answer::Pending { .. } => (Event::ProviderPending, String::new()),
             Answer::NotFound => (Event::NotFound, String::new()),
-            Answer::Unknown { why } => (Event::ProviderUnknown, why.clone()),
+            Answer::Rejected { .. } | Answer::Blocked { .. } | Answer::Unknown { .. } => {
+                (Event::ProviderUnknown, answer.detail())
+            }
         };
         free(&mut w.due);
         // Settling and releasing begin at once, asking again after a pause.
@@ -242,7 +244,7 @@ async fn note_call(
     let operation = if send { "send" } else { "query" };
     let begin = |book: &mut Book| Ok(book.begin_call(&attempt.number, operation, now_us));
     let call = alone(conn, Needs::default(), begin).await?;
-    let what = if send { What::Send(request(attempt)) } else { What::Query(attempt.number) };
+    let what = if send { What::Send(request(attempt)) } else { What::Query(request(attempt)) };
     Ok(Some(Asked { call, what }))
 }
 
@@ -290,9 +292,14 @@ async fn past_limit(
     let past = |since_us: i64, limit| now_us.saturating_sub(since_us) >= micros(limit);
     Ok(match answer {
         Answer::Paid { .. } | Answer::Refused { .. } => None,
-        Answer::Pending => past(asked_since_us(conn, w, now_us).await?, timing.pending_limit)
-            .then_some("the provider did not finish within the limit"),
-        Answer::NotFound | Answer::Unknown { .. } => {
+        Answer::Pending { .. } => {
+            past(asked_since_us(conn, w, now_us).await?, timing.pending_limit)
+                .then_some("the provider did not finish within the limit")
+        }
+        Answer::NotFound
+        | Answer::Rejected { .. }
+        | Answer::Blocked { .. }
+        | Answer::Unknown { .. } => {
             let known_until_now = w.unknown_since_us == 0;
             (!known_until_now && past(w.unknown_since_us, timing.unknown_limit))
                 .then_some("the outcome stayed unknown past the limit")

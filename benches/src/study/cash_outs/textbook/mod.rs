@@ -181,5 +181,10 @@ impl WithdrawService for Textbook {
         get_history: GetHistoryRequest => GetHistoryResponse;
         list_cases: ListCasesRequest => ListCasesResponse;
         resolve_case: ResolveCaseRequest => Case;
+        cancel_payout: CancelPayoutRequest => Withdrawal;
+        list_channels: ListChannelsRequest => ListChannelsResponse;
+        pause_channel: PauseChannelRequest => Channel;
+        resume_channel: ResumeChannelRequest => Channel;
+        receive_notification: ReceiveNotificationRequest => ReceiveNotificationResponse;
     }
 }
