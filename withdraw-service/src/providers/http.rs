@@ -13,15 +13,32 @@ pub const ANSWER_CAP: usize = 1 << 20;
 /// Longest packed bill, bytes.
 pub const BILL_CAP: usize = 64 << 20;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Without a byte for so long, the answer is lost.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// A call as a whole; longer than `PAYOUT_CALL_TIMEOUT` may be, so that a slow call ends by itself.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// A bill as a whole.
-const BILL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Shorter than the other side keeps an idle connection, so that few calls meet a closed one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// Without a byte for so long, the answer is lost.
+    pub read: Duration,
+    /// For a call as a whole; longer than `PAYOUT_CALL_TIMEOUT` may be: a slow call ends by itself.
+    pub call: Duration,
+    /// For a bill as a whole.
+    pub bill: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            read: Duration::from_secs(10),
+            call: Duration::from_secs(20),
+            bill: Duration::from_secs(120),
+        }
+    }
+}
 
 /// What is asked.
 #[derive(Debug)]
@@ -64,14 +81,17 @@ pub struct Lost(pub &'static str);
 
 /// Connections to providers, kept open between calls.
 #[derive(Debug, Clone)]
-pub struct Http(reqwest::Client);
+pub struct Http {
+    client: reqwest::Client,
+    patience: Patience,
+}
 
 impl Http {
     /// No connection yet.
     ///
     /// # Errors
     /// When TLS cannot be set up, e.g. because the machine has no root certificates.
-    pub fn new() -> Result<Self, String> {
+    pub fn new(patience: Patience) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("cashout/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -79,12 +99,13 @@ impl Http {
             .referer(false)
             .no_proxy()
             .http1_only()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.read)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_nodelay(true)
             .build();
-        client.map(Self).map_err(|error| format!("no HTTPS: {error}"))
+        let client = client.map_err(|error| format!("no HTTPS: {error}"))?;
+        Ok(Self { client, patience })
     }
 
     /// Makes a call.
@@ -95,8 +116,9 @@ impl Http {
         if !safe(&call.url) {
             return Err(Lost("not an https address"));
         }
-        let timeout = if call.cap > ANSWER_CAP { BILL_TIMEOUT } else { CALL_TIMEOUT };
-        let request = self.0.request(call.method, call.url).timeout(timeout);
+        let patience = &self.patience;
+        let timeout = if call.cap > ANSWER_CAP { patience.bill } else { patience.call };
+        let request = self.client.request(call.method, call.url).timeout(timeout);
         let request = request.headers(headers(call.headers)?);
         let request = if call.body.is_empty() { request } else { request.body(call.body) };
         let mut response = request.send().await.map_err(|error| lost(&error))?;

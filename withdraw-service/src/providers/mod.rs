@@ -18,7 +18,7 @@ use crate::domain::method::Method;
 use crate::ports::Provider;
 use crate::store::Store;
 use alipay::Alipay;
-use http::Http;
+use http::{Http, Patience};
 use wechat::Wechat;
 
 /// Who carries a method out; a setting.
@@ -108,7 +108,7 @@ impl Providers {
         let mut all: Vec<(&'static str, Arc<dyn Provider>)> =
             vec![(sandbox::NAME, Arc::new(sandbox))];
         if channels.merchant.is_some() || channels.application.is_some() {
-            let http = Http::new()?;
+            let http = Http::new(Patience::default())?;
             if let Some(merchant) = &channels.merchant {
                 warn_of_end("WECHAT_MERCHANT_CERT_FILE", merchant.valid_until_s, world);
                 let rail = Wechat::new(merchant.clone(), http.clone(), world.clone());
