@@ -72,16 +72,13 @@ impl Channels {
         let alipay = values.read("ALIPAY_PROVIDER", |text| Channel::read(text, alipay::NAME));
         let needed =
             |channel, values: &Values, name| channel == Some(Channel::Real) || values.is_set(name);
-        let merchant = if needed(wechat, values, "WECHAT_MCH_ID") {
-            Some(Arc::new(wechat::Merchant::read(values)?))
-        } else {
-            None
-        };
-        let application = if needed(alipay, values, "ALIPAY_APP_ID") {
-            Some(Arc::new(alipay::Application::read(values)?))
-        } else {
-            None
-        };
+        // Both are read before anything is given up, so that every mistake is told.
+        let merchant =
+            needed(wechat, values, "WECHAT_MCH_ID").then(|| wechat::Merchant::read(values));
+        let application =
+            needed(alipay, values, "ALIPAY_APP_ID").then(|| alipay::Application::read(values));
+        let merchant = merchant.map_or(Some(None), |read| read.map(Arc::new).map(Some))?;
+        let application = application.map_or(Some(None), |read| read.map(Arc::new).map(Some))?;
         Some(Self { wechat: wechat?, alipay: alipay?, merchant, application })
     }
 }

@@ -27,10 +27,6 @@ impl Seen {
         found.map_or("", |(_, value)| value)
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(known, _)| known == name)
-    }
-
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -178,6 +178,6 @@ pub fn failed(state: &str, reason: Option<&str>) -> Answer {
 #[must_use]
 pub fn shown(word: &str) -> &str {
     let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    let one = (1..=64).contains(&word.len()) && word.bytes().all(plain);
-    if one { word } else { "without a code" }
+    let begins = word.bytes().next().is_some_and(|b| b.is_ascii_uppercase());
+    if begins && word.len() <= 64 && word.bytes().all(plain) { word } else { "without a code" }
 }
