@@ -40,8 +40,7 @@ impl Default for Patience {
     }
 }
 
-/// What is asked.
-#[derive(Debug)]
+/// What is asked. It holds signatures and ids, so it never prints itself.
 pub struct Call {
     /// GET or POST.
     pub method: Method,
@@ -55,8 +54,7 @@ pub struct Call {
     pub cap: usize,
 }
 
-/// What came back, whole.
-#[derive(Debug)]
+/// What came back, whole. It never prints itself either.
 pub struct Reply {
     /// HTTP status.
     pub status: u16,

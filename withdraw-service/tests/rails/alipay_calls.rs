@@ -225,6 +225,17 @@ async fn the_node_is_verified_as_it_stands() -> anyhow::Result<()> {
     };
     let answers = both(ok(&before(SEND)?), ok(&before(QUERY)?)).await?;
     assert_eq!(answers.each_ref().map(Answer::outcome), ["paid"; 2]);
+    // The signature is a JSON text too.
+    let escaped = |root| -> anyhow::Result<String> {
+        let (head, sign) = whole(key, &sn, root, node)?
+            .rsplit_once(r#""sign":""#)
+            .map(|(head, sign)| (head.to_owned(), sign.to_owned()))
+            .unwrap_or_default();
+        let sign = sign.replace('/', "\\/").replace('=', "\\u003d");
+        Ok(format!(r#"{head}"sign":"{sign}"#))
+    };
+    let answers = both(ok(&escaped(SEND)?), ok(&escaped(QUERY)?)).await?;
+    assert_eq!(answers.each_ref().map(Answer::outcome), ["paid"; 2]);
     // An error at the root counts when it is signed.
     let error = r#"{"code":"40002","sub_code":"isv.invalid-signature"}"#;
     let error = whole(key, &sn, "error_response", error)?;

@@ -89,6 +89,8 @@ async fn forgeries_are_not_heard() -> anyhow::Result<()> {
         bill.as_object_mut().map(|bill| bill.remove("transfer_amount"));
         bill
     };
+    let mut no_id = event(&bill(), API_KEYS[0])?;
+    no_id["id"] = json!("");
     let twice = body.replacen('{', "{\"id\":\"EV-2\",", 1);
     let forgeries = [
         ("no headers", Incoming { headers: vec![], body: body.clone().into_bytes() }),
@@ -117,6 +119,7 @@ async fn forgeries_are_not_heard() -> anyhow::Result<()> {
         ("a changed ciphertext", resource("ciphertext", json!("AAAA"))?),
         ("no amount", whole(event(&without_amount, API_KEYS[0])?)),
         ("not a bill", whole(event(&json!([]), API_KEYS[0])?)),
+        ("no id", whole(no_id)),
         ("an id twice", signed(&own(), twice)),
         ("not JSON", signed(&own(), "hello".to_owned())),
     ];

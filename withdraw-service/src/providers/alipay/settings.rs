@@ -84,6 +84,7 @@ impl Application {
         let title = values.read("ALIPAY_TITLE", |text| words(text, 1, 128));
         let scene_name = values.read("ALIPAY_SCENE_NAME", |text| words(text, 0, 64));
         let scene_report = values.read("ALIPAY_SCENE_REPORT", |text| report(text, (64, 256)));
+        // Not a setting of its own: it cannot be another one.
         let zone = values.read("ALIPAY_PROVIDER", |_| Zone::named(CHINA));
         let (key, certificate, roots) = (key?, certificate?, roots?);
         let (signers, issuers) = signers?;

@@ -43,7 +43,9 @@ pub async fn call(rail: &Alipay, method: &str, content: &[u8]) -> Result<String,
     if told.sign.is_empty() || told.cert_sn.is_empty() {
         return Err("the answer is not signed");
     }
-    let sign = told.sign.replace("\\/", "/");
+    // A JSON text: its slashes and signs of equality may be escaped.
+    let sign: String = serde_json::from_str(&format!("\"{}\"", told.sign))
+        .map_err(|_| "the signature cannot be read")?;
     let known = rail.application.signers.iter().find(|signer| signer.sn == told.cert_sn);
     let right = match known {
         Some(signer) => verifies(&signer.key, told.node, &sign),

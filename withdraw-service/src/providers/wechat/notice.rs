@@ -57,6 +57,10 @@ pub fn read(merchant: &Merchant, now_s: i64, incoming: &Incoming) -> Result<Noti
     )?;
     let event: Event = serde_json::from_slice(&incoming.body)
         .map_err(|_| forged("signed, but not a notification"))?;
+    let graphic = event.id.bytes().all(|b| b.is_ascii_graphic());
+    if !graphic || !(1..=128).contains(&event.id.len()) {
+        return Err(forged("signed, but without an id"));
+    }
     if event.event_type != FINISHED {
         return Err(Unheard::Irrelevant);
     }
