@@ -62,6 +62,7 @@ fn expected(w: &Withdrawal) -> ExpectedHold {
         | Status::Approved
         | Status::Paying
         | Status::Unknown
+        | Status::Blocked
         | Status::Unresolved => ExpectedState::Open,
         Status::Requested
         | Status::Refusing
@@ -212,6 +213,7 @@ fn reviewers(facts: &Facts) -> Findings {
             Status::Approved
                 | Status::Paying
                 | Status::Unknown
+                | Status::Blocked
                 | Status::Unresolved
                 | Status::Settling
                 | Status::Paid

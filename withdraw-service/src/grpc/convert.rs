@@ -79,8 +79,10 @@ fn small(number: i64) -> i32 {
 pub fn withdrawal(w: Withdrawal) -> wire::Withdrawal {
     let hold_key = w.hold_key();
     wire::Withdrawal {
-        confirmation: None,
-        payable_from_us: 0,
+        confirmation: w.confirmation.filter(|_| w.status == Status::Paying).map(|c| {
+            wire::Confirmation { mch_id: c.mch_id, app_id: c.app_id, package: c.package }
+        }),
+        payable_from_us: w.payable_from_us,
         id: w.id,
         user_id: w.user_id,
         cash_sn: w.cash_sn,

@@ -155,9 +155,9 @@ impl Core {
     /// Keeps an effect that became due in a job for this instance, when there is a place for it; the
     /// worker need not look for it then.
     fn keep(&self, book: &mut Book, w: &mut Withdrawal) -> Option<Place> {
-        let place = self.places.take(Lane::of(w.due.effect?, w.method))?;
+        let place = self.places.take(Lane::of(w)?)?;
         self.lease(w);
-        book.lease(w);
+        book.schedule(w);
         Some(place)
     }
 

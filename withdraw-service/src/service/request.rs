@@ -220,6 +220,8 @@ impl Core {
             updated_at_us: 0,
             decided_by: String::new(),
             unknown_since_us: 0,
+            confirmation: None,
+            payable_from_us: payee.payable_from_us,
             due: Due { effect: Some(Effect::PlaceHold), ..Due::default() },
             request_key: r.key.clone(),
             request_digest: r.digest(),
