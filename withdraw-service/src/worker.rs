@@ -70,9 +70,8 @@ async fn round(core: &Arc<Core>) -> Result<Option<i64>, Failure> {
 
 /// Has what was held until now wait for the worker like everything else; gives how many.
 async fn let_go(core: &Arc<Core>, now_us: i64) -> Result<u64, Failure> {
-    let job = core
-        .store
-        .write(move |conn| async move { Ok(due::let_go(conn, now_us).await?) }.boxed());
+    let job =
+        core.store.write(move |conn| async move { Ok(due::let_go(conn, now_us).await?) }.boxed());
     job.await
 }
 

@@ -38,6 +38,18 @@ pub struct Providers {
     wechat: Channel,
     alipay: Channel,
     sandbox: Arc<sandbox::Sandbox>,
+    others: Vec<Other>,
+}
+
+/// A provider that is added to those of the settings.
+#[derive(Clone)]
+pub struct Other {
+    /// Its name on a withdrawal.
+    pub name: &'static str,
+    /// What it carries out from now on.
+    pub method: Method,
+    /// It.
+    pub provider: Arc<dyn Provider>,
 }
 
 impl Providers {
@@ -49,12 +61,34 @@ impl Providers {
                 tracing::warn!(method, "payouts are simulated: nobody receives money");
             }
         }
-        Self { wechat, alipay, sandbox: Arc::new(sandbox::Sandbox::new(store, clock)) }
+        Self {
+            wechat,
+            alipay,
+            sandbox: Arc::new(sandbox::Sandbox::new(store, clock)),
+            others: Vec::new(),
+        }
+    }
+
+    /// Adds a provider, and has it carry out its method from now on.
+    pub fn add(&mut self, other: Other) {
+        self.others.push(other);
+    }
+
+    /// The names of all providers, by name.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let others = self.others.iter().map(|other| other.name);
+        let mut names: Vec<String> = others.chain([sandbox::NAME]).map(str::to_owned).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The name of who carries a new request out; `None` when the method is switched off.
     #[must_use]
     pub fn for_method(&self, method: Method) -> Option<&'static str> {
+        if let Some(other) = self.others.iter().find(|other| other.method == method) {
+            return Some(other.name);
+        }
         let channel = match method {
             Method::Manual => return Some(manual::NAME),
             Method::Wechat => self.wechat,
@@ -71,7 +105,10 @@ impl Providers {
     pub fn named(&self, name: &str) -> Option<Arc<dyn Provider>> {
         match name {
             sandbox::NAME => Some(self.sandbox.clone()),
-            _ => None,
+            _ => {
+                let other = self.others.iter().find(|other| other.name == name);
+                other.map(|other| other.provider.clone())
+            }
         }
     }
 }

@@ -63,7 +63,8 @@ pub async fn next(readers: &Readers, times: Times) -> Result<Vec<(Lane, i64)>, E
 /// # Errors
 /// The database's.
 pub async fn let_go(conn: &mut Conn, now_us: i64) -> Result<u64, Error> {
-    const SQL: &str = "UPDATE withdrawal SET lane = method WHERE lane = $1 AND next_run_at_us <= $2";
+    const SQL: &str =
+        "UPDATE withdrawal SET lane = method WHERE lane = $1 AND next_run_at_us <= $2";
     on_engine!(conn, c => Ok(sqlx::query(SQL).bind(Lane::Held.number()).bind(now_us)
         .execute(&mut *c).await?.rows_affected()))
 }

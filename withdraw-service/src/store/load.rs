@@ -133,7 +133,8 @@ impl Book {
         needs: &[&Needs],
     ) -> Result<Self, Error> {
         let Begun { head, paused } = begun;
-        let mut book = Self { stored: head, head, paused, ..Self::default() };
+        let mut book = Self::default();
+        (book.stored, book.head, book.paused) = (head, head, paused);
 
         book.load_rows(conn, needs).await?;
 

@@ -193,7 +193,8 @@ static HEAD: LazyLock<Statement<2>> = LazyLock::new(|| {
 
 /// What may change of a withdrawal, in the order of the columns above, from `status` on.
 fn changing(w: &Withdrawal) -> [Cell<'_>; 21] {
-    let confirm = |of: fn(&Confirmation) -> &str| Cell::Text(w.confirmation.as_ref().map_or("", of));
+    let confirm =
+        |of: fn(&Confirmation) -> &str| Cell::Text(w.confirmation.as_ref().map_or("", of));
     [
         Cell::Int(w.status.number()),
         Cell::Int(w.version),

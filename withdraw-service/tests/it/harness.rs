@@ -21,7 +21,7 @@ use cashout_testing::TestDatabase;
 use tonic::Request;
 use tonic::transport::Channel;
 use withdraw_service::ports::LEDGER_TIMEOUT;
-use withdraw_service::{Channel as Payout, Config, Policy, Timing, start_on, verify};
+use withdraw_service::{Channel as Payout, Config, FloatGuard, Policy, Timing, start_on, verify};
 
 use crate::ledger::FakeLedger;
 
@@ -63,6 +63,7 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
             pending_limit: Duration::from_secs(72 * 3600),
             lease: Duration::from_secs(30),
         },
+        float: FloatGuard::default(),
     })
 }
 
