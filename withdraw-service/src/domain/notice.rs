@@ -53,31 +53,22 @@ impl Verdict {
     }
 }
 
-/// Whether a word for a state says paid (`true`) or not paid (`false`) for good; `None`: neither. These
-/// words mean the same at all providers.
-#[must_use]
-pub fn says_paid(state: &str) -> Option<bool> {
-    match state {
-        "SUCCESS" => Some(true),
-        "FAIL" | "CANCELLED" | "CLOSED" | "REFUND" => Some(false),
-        _ => None,
-    }
-}
+/// Words for a state that say paid. These and the next mean the same at all providers.
+pub const PAID_WORDS: &[&str] = &["SUCCESS"];
+/// Words for a state that say not paid for good, or paid back.
+pub const NOT_PAID_WORDS: &[&str] = &["FAIL", "CANCELLED", "CLOSED", "REFUND"];
 
 /// The verdict on a notification about a withdrawal of that status.
 #[must_use]
 pub fn verdict(status: Status, state: &str, differs: bool) -> Verdict {
-    let outcome = match status {
+    let against = match status {
         _ if differs => return Verdict::Mismatch,
         status if status.is_asked_about() => return Verdict::Asked,
-        Status::Settling | Status::Paid => true,
-        Status::Failing | Status::Failed => false,
+        Status::Settling | Status::Paid => NOT_PAID_WORDS,
+        Status::Failing | Status::Failed => PAID_WORDS,
         _ => return Verdict::Noted,
     };
-    match says_paid(state) {
-        Some(paid) if paid != outcome => Verdict::Contradiction,
-        _ => Verdict::Late,
-    }
+    if against.contains(&state) { Verdict::Contradiction } else { Verdict::Late }
 }
 
 #[cfg(test)]

@@ -17,15 +17,15 @@
 //!            │              ┌───────────────────────────────────────────────┘
 //!            │              ▼       provider_unknown, not_found
 //!            │           PAYING ◀─────────────────────────────▶ UNKNOWN
-//!            │              │ ▲           provider_pending         │ ▲
-//!            │ provider_    │ │ provider_pending                     │ │
-//!            │   blocked    ▼ │             provider_unknown         │ │
-//!            │           BLOCKED ◀─────────────────────────────▶ (UNKNOWN)
-//!            │              │  not_found stays: sent again           │ │
-//!            │              │                 provider_blocked       │ │
-//!            │              └──────────────────┬───────────────────┘ │ ask_again
-//!            │                                 │ give_up             │
-//!            │                                 ├────────────▶ UNRESOLVED
+//!            │            │   ▲           provider_pending        ▲ │ ▲
+//!            │            │   │ provider_blocked   provider_blocked │ │ │
+//!            │            │   │ provider_pending   provider_unknown │ │ │
+//!            │            │   └───────────▶ BLOCKED ◀───────────────┘ │ │
+//!            │            │                    │ not_found stays:     │ │ ask_again
+//!            │            │                    │ sent again           │ │
+//!            │            └────────────────────┼──────────────────────┘ │
+//!            │   cancel_payout changes nothing │ give_up                │
+//!            │   of PAYING and UNKNOWN         ├────────────▶ UNRESOLVED
 //!            │       provider_paid,            │                     │
 //!            ▼       resolve_paid              │                     │
 //!        SETTLING ◀────────────────────────────┼─────────────────────┤

@@ -13,6 +13,7 @@ pub mod history;
 pub mod listing;
 mod load;
 pub mod notifications;
+pub mod payout_rules;
 mod plans;
 pub mod sandbox;
 mod save;
