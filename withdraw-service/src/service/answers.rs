@@ -16,12 +16,15 @@ use super::effects::Ended;
 use super::places::Place;
 use super::transition::{Step, advance, free};
 use super::{Core, micros};
-use crate::domain::status::{Event, Status};
+use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
 use crate::ports::{Answer, Repair};
 use crate::store::attempts;
 use crate::store::book::{Book, Needs, alone};
 use crate::store::cases;
+
+/// How often a number must have been turned down before it is taken for a case, when it is late too.
+const BLOCKED_OFTEN: i64 = 10;
 
 /// What an answer led to: the withdrawal as it is now, the place kept for what became due, and what
 /// somebody must hear of.
@@ -107,7 +110,8 @@ impl Core {
     /// does not change. How long a provider works on a payout counts from its attempt, how long nobody
     /// knows the outcome from the first such answer: a provider that says now this and now that is no
     /// exception. Who has it asked again begins anew. What a paused channel keeps from being sent is not
-    /// late: its time begins when the channel is resumed.
+    /// late: its time begins when the channel is resumed. What is blocked waits for the repair for as long
+    /// as it takes, unless it was sent often and is no further after that time.
     async fn gives_up(
         &self,
         conn: &mut Conn,
@@ -134,17 +138,18 @@ impl Core {
             Answer::Rejected { .. } | Answer::Unknown { .. } => {
                 (since_us != 0 && past(since_us, unknown)).then(|| late(doubtful)).flatten()
             }
-            Answer::NotFound | Answer::Blocked { .. } => {
-                let Some(resumed_us) = channels::open_since_us(conn, &w.provider).await? else {
-                    return Ok(None);
-                };
-                if w.status == Status::Unknown && *answer == Answer::NotFound {
-                    let since_us = since_us.max(resumed_us);
-                    return Ok(past(since_us, unknown).then(|| late(doubtful)).flatten());
-                }
-                let asked_us = asked_since_us(conn, w, now_us).await?.max(resumed_us);
-                let why = "what keeps the provider from paying was not repaired within the limit";
-                past(asked_us, pending).then(|| late(why)).flatten()
+            Answer::NotFound if since_us == 0 => None,
+            Answer::NotFound => {
+                let open_us = channels::open_since_us(conn, &w.provider).await?;
+                let since_us = open_us.map(|open_us| open_us.max(since_us));
+                since_us.filter(|us| past(*us, unknown)).and_then(|_| late(doubtful))
+            }
+            Answer::Blocked { .. } => {
+                let asked_us = asked_since_us(conn, w, now_us).await?;
+                let again = past(asked_us, pending)
+                    && attempts::times_blocked(conn, &w.trade_no).await? >= BLOCKED_OFTEN;
+                let why = "the provider does not pay however often its channel is resumed";
+                again.then(|| late(why)).flatten()
             }
         })
     }

@@ -72,6 +72,16 @@ pub async fn last_send(conn: &mut Conn, number: &str) -> Result<Option<Call>, Er
     on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
 }
 
+/// How many sendings of a number were turned down until somebody repairs something.
+///
+/// # Errors
+/// The database's.
+pub async fn times_blocked(conn: &mut Conn, number: &str) -> Result<i64, Error> {
+    const SQL: &str = "SELECT count(*) FROM provider_call WHERE number = $1 \
+        AND operation = 'send' AND outcome = 'blocked'";
+    on_engine!(conn, c => sqlx::query_scalar(SQL).bind(number).fetch_one(&mut *c).await)
+}
+
 /// The last time a number was sent or asked about; asking to take it back is neither.
 ///
 /// # Errors
