@@ -11,7 +11,7 @@ use cashout_proto::withdraw::v1::{
 use cashout_testing::{TestDatabase, databases};
 
 use crate::fake::Fake;
-use crate::harness::{BOB, CAROL, NOON_US, Service, by, config, wechat};
+use crate::harness::{BOB, CAROL, Service, by, config, wechat};
 use crate::ledger::State;
 use crate::store::count;
 
@@ -39,14 +39,9 @@ async fn until(service: &Service, wanted: impl Fn(&Channel) -> bool) -> anyhow::
 }
 
 /// A service with payouts of 3 x 10.00 that wait, because an operator had paused the channel.
-async fn queued(
-    database: &TestDatabase,
-    reserve_minor: i64,
-) -> anyhow::Result<(Service, Arc<Fake>, Vec<i64>)> {
+async fn queued(database: &TestDatabase) -> anyhow::Result<(Service, Arc<Fake>, Vec<i64>)> {
     let fake = Fake::new(&[], &[]);
-    let mut settings = config(database)?;
-    settings.float.reserve_minor = reserve_minor;
-    let service = Service::paid_by(settings, &fake).await?;
+    let service = Service::paid_by(config(database)?, &fake).await?;
     let provider = "wechat".to_owned();
     let pause = PauseChannelRequest { provider, reason: "before the test".into() };
     service.client.clone().pause_channel(by(CAROL, pause)).await?;
@@ -61,38 +56,46 @@ async fn queued(
 
 #[tokio::test]
 async fn too_little_pauses_and_enough_resumes_by_itself() -> anyhow::Result<()> {
+    // As many as are sent at a time, and three that wait.
+    const ALL: usize = 67;
     for database in databases("float").await? {
-        let (service, fake, ids) = queued(&database, 0).await?;
-        service.client.clone().resume_channel(by(CAROL, resumption())).await?;
-        // Nothing of it may be sent before the guard has looked: it cools till tomorrow.
-        for id in ids {
-            service.until(id, Status::Paid).await?;
+        let mut settings = config(&database)?;
+        settings.timing.call_timeout = Duration::from_secs(60);
+        settings.timing.lease = Duration::from_secs(24 * 3600);
+        let fake = Fake::new(&[], &[]);
+        let service = Service::paid_by(settings, &fake).await?;
+        let mut ids = Vec::new();
+        for _ in 0..ALL {
+            ids.push(service.request(1000).await?.id);
         }
-        service.ledger.cools(crate::harness::ALICE, NOON_US + 86_400_000_000);
-        let w = service.request(1000).await?;
-        service.approve(w.id, BOB).await?;
-        fake.has(Ok(Some(999)));
-        service.clock.advance(MINUTE);
-        ensure!(!channel(&service).await?.paused, "what cools is not to be paid yet");
-        // The guard sees it in the minute it can be paid in; the payout itself sees the pause.
-        fake.then(&[crate::fake::blocked(withdraw_service::ports::Repair::Balance)], &[]);
-        service.clock.set(NOON_US + 86_400_000_000);
-        let paused = until(&service, |c| c.paused && c.balance_at_us > 0).await?;
+        fake.hang.send_replace(true);
+        fake.has(Ok(Some(2_999)));
+        for id in &ids {
+            service.approve(*id, BOB).await?;
+        }
+        let paused = until(&service, |c| c.paused).await?;
         ensure!(paused.cause == "balance" && paused.changed_by == "system", "{paused:?}");
-        ensure!(paused.balance_minor == 999 && paused.queued_minor == 1000);
-        ensure!(service.ledger.state(&w.hold_key) == Some(State::Open));
-        let sends = fake.count("send");
-        service.clock.advance(MINUTE);
+        ensure!(paused.balance_minor == 2_999 && paused.balance_at_us > 0);
+        ensure!((paused.queued, paused.queued_minor) == (3, 3_000), "{paused:?}");
+        ensure!(paused.reason.contains("2999") && paused.reason.contains("3000"));
         // Others go on: by Alipay, in the sandbox.
         let alipay = RequestWithdrawalRequest { method: 2, ..wechat(500, "") };
-        service.ledger.cools(crate::harness::ALICE, 0);
         let other = service.ask(alipay).await?.0;
         service.approve(other.id, BOB).await?;
         service.until(other.id, Status::Paid).await?;
-        ensure!(fake.count("send") == sends);
-        fake.has(Ok(Some(1000)));
+        fake.hang.send_replace(false);
+        for id in &ids[..ALL - 3] {
+            service.until(*id, Status::Paid).await?;
+        }
+        ensure!(fake.count("send") == ALL - 3);
+        let waits = service.get(ids[ALL - 1]).await?;
+        ensure!(waits.status() == Status::Approved);
+        ensure!(service.ledger.state(&waits.hold_key) == Some(State::Open));
+        fake.has(Ok(Some(3_000)));
         until(&service, |c| !c.paused).await?;
-        service.until(w.id, Status::Paid).await?;
+        for id in &ids {
+            service.until(*id, Status::Paid).await?;
+        }
         service.finish().await?;
     }
     Ok(())
@@ -138,7 +141,7 @@ async fn no_answer_changes_nothing_and_each_change_is_one() -> anyhow::Result<()
 #[tokio::test]
 async fn what_a_person_paused_no_balance_resumes() -> anyhow::Result<()> {
     for database in databases("float_person").await? {
-        let (service, fake, ids) = queued(&database, 0).await?;
+        let (service, fake, ids) = queued(&database).await?;
         for balance in [1_000_000, 2_999, 3_000] {
             fake.has(Ok(Some(balance)));
             until(&service, |c| c.balance_minor == balance).await?;
@@ -146,8 +149,6 @@ async fn what_a_person_paused_no_balance_resumes() -> anyhow::Result<()> {
             ensure!(channel.paused && channel.cause == "operator", "{channel:?}");
         }
         ensure!(fake.count("send") == 0);
-        // Resumed by hand though there is too little: the guard says so again.
-        fake.has(Ok(Some(0)));
         service.client.clone().resume_channel(by(CAROL, resumption())).await?;
         for id in ids {
             service.until(id, Status::Paid).await?;
