@@ -5,6 +5,7 @@
 pub mod model;
 pub mod operations;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use account_service::{Config, Key, KeySource, Keyring, start};
@@ -20,6 +21,8 @@ use tonic::transport::Channel;
 
 /// Noon of 2026-01-01 in Shanghai.
 pub const NOON_US: i64 = 1_767_240_000_000_000;
+
+static STARTED: AtomicU64 = AtomicU64::new(1);
 
 /// How long a new payee waits.
 pub const COOLING: Duration = Duration::from_secs(86_400);
@@ -40,18 +43,24 @@ impl Stack {
 
     /// Starts it with these keys of payees.
     pub async fn keyed(url: &str, keys: &[u8]) -> anyhow::Result<Self> {
-        let clock = Clock::set_at(NOON_US);
-        let world = World { clock: clock.clone(), random: Random::seeded(1) };
-        let config = Config {
+        Self::with(Config {
             listen: "127.0.0.1:0".parse()?,
             database_url: url.to_owned(),
             payee_keys: KeySource::Given(ring(keys)?),
             payee_cooling: COOLING,
-        };
+        })
+        .await
+    }
+
+    /// Starts it as configured, at noon; chance is another one each time, as nonces must be.
+    pub async fn with(config: Config) -> anyhow::Result<Self> {
+        let (clock, url) = (Clock::set_at(NOON_US), config.database_url.clone());
+        let started = STARTED.fetch_add(1, Ordering::Relaxed);
+        let world = World { clock: clock.clone(), random: Random::seeded(started) };
         let running = start(config, world).await?;
         let channel = cashout_common::peer::channel(&format!("http://{}", running.address))?;
         let client = AccountServiceClient::new(channel);
-        Ok(Self { running, client, clock, url: url.to_owned() })
+        Ok(Self { running, client, clock, url })
     }
 
     /// Opens accounts for these people.
