@@ -4,6 +4,7 @@
 
 pub mod model;
 pub mod operations;
+pub mod payees;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
