@@ -30,7 +30,7 @@ use tonic::service::RoutesBuilder;
 
 pub use config::{Config, SETTINGS};
 pub use domain::policy::Policy;
-pub use providers::Channel;
+pub use providers::{Channel, Channels};
 pub use service::Timing;
 pub use verification::{ExpectedHold, ExpectedState, holds_expected, verify};
 
@@ -82,10 +82,10 @@ async fn launch(
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let store = store::Store::open(&config.database_url).await?;
-    let clock = world.clock.clone();
+    let providers = providers::Providers::new(&config.channels, store.clone(), &world);
     let wake = Arc::new(Notify::new());
     let core = Arc::new(service::Core {
-        providers: providers::Providers::new(config.wechat, config.alipay, store.clone(), clock),
+        providers: providers.map_err(anyhow::Error::msg)?,
         store,
         ledger,
         replies: Arc::new(grpc::convert::WireReplies),

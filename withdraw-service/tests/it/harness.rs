@@ -21,7 +21,7 @@ use cashout_testing::TestDatabase;
 use tonic::Request;
 use tonic::transport::Channel;
 use withdraw_service::ports::LEDGER_TIMEOUT;
-use withdraw_service::{Channel as Payout, Config, Policy, Timing, start_on, verify};
+use withdraw_service::{Channels, Config, Policy, Timing, start_on, verify};
 
 use crate::ledger::FakeLedger;
 
@@ -52,8 +52,7 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
         account_address: "http://127.0.0.1:1".to_owned(),
         zone: Zone::named("Asia/Shanghai").map_err(anyhow::Error::msg)?,
         policy: Policy::default(),
-        wechat: Payout::Sandbox,
-        alipay: Payout::Sandbox,
+        channels: Channels::sandbox(),
         timing: Timing {
             call_timeout: Duration::from_millis(300),
             ledger_timeout: LEDGER_TIMEOUT,
