@@ -201,8 +201,14 @@ where
         let code = error.downcast_ref::<tonic::Status>().map(tonic::Status::code);
         let again = matches!(
             code,
-            Some(Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted | Code::Unknown
-                | Code::Cancelled | Code::Internal)
+            Some(
+                Code::Unavailable
+                    | Code::DeadlineExceeded
+                    | Code::ResourceExhausted
+                    | Code::Unknown
+                    | Code::Cancelled
+                    | Code::Internal
+            )
         );
         anyhow::ensure!(again && Instant::now() < until, "{error:#}");
         tokio::time::sleep(Duration::from_millis(100)).await;

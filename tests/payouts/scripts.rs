@@ -47,8 +47,16 @@ const ANSWERS: &[&str] = &[
 /// Faults of the sending alone.
 const SENDINGS: &[&str] = &["short_balance", "refuse", "fail", "pending", "late", "silent"];
 /// Faults of notifications.
-const NOTICES: &[&str] =
-    &["duplicate", "withhold", "reorder", "corrupt", "probe", "other_key", "wrong_signature", "stale"];
+const NOTICES: &[&str] = &[
+    "duplicate",
+    "withhold",
+    "reorder",
+    "corrupt",
+    "probe",
+    "other_key",
+    "wrong_signature",
+    "stale",
+];
 
 /// How long an answer that is late takes: longer than the service waits, milliseconds.
 const LATE_MS: u32 = 900;

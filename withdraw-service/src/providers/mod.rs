@@ -88,6 +88,19 @@ pub struct Providers {
     wechat: Channel,
     alipay: Channel,
     all: Vec<(&'static str, Arc<dyn Provider>)>,
+    /// Methods that a provider was added for.
+    taken: Vec<(Method, &'static str)>,
+}
+
+/// A provider that is added to those of the settings.
+#[derive(Clone)]
+pub struct Other {
+    /// Its name on a withdrawal.
+    pub name: &'static str,
+    /// What it carries out from now on.
+    pub method: Method,
+    /// It.
+    pub provider: Arc<dyn Provider>,
 }
 
 impl Providers {
@@ -117,12 +130,31 @@ impl Providers {
                 all.push((alipay::NAME, Arc::new(rail)));
             }
         }
-        Ok(Self { wechat: channels.wechat, alipay: channels.alipay, all })
+        Ok(Self { wechat: channels.wechat, alipay: channels.alipay, all, taken: Vec::new() })
+    }
+
+    /// Adds a provider, in place of one of the same name, and has it carry out its method from now on.
+    pub fn add(&mut self, other: Other) {
+        let Other { name, method, provider } = other;
+        self.all.retain(|(known, _)| *known != name);
+        self.all.push((name, provider));
+        self.taken.push((method, name));
+    }
+
+    /// The names of all providers, by name.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.all.iter().map(|(name, _)| (*name).to_owned()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The name of who carries a new request out; `None` when the method is switched off.
     #[must_use]
     pub fn for_method(&self, method: Method) -> Option<&'static str> {
+        if let Some((_, name)) = self.taken.iter().find(|(taken, _)| *taken == method) {
+            return Some(name);
+        }
         let (channel, real) = match method {
             Method::Manual => return Some(manual::NAME),
             Method::Wechat => (self.wechat, wechat::NAME),
@@ -140,18 +172,6 @@ impl Providers {
     pub fn named(&self, name: &str) -> Option<Arc<dyn Provider>> {
         let found = self.all.iter().find(|(known, _)| *known == name);
         found.map(|(_, provider)| provider.clone())
-    }
-
-    /// Every provider that is configured, with its name.
-    #[must_use]
-    pub fn all(&self) -> &[(&'static str, Arc<dyn Provider>)] {
-        &self.all
-    }
-
-    /// Puts a provider in, in place of one of the same name: for tests.
-    pub fn add(&mut self, name: &'static str, provider: Arc<dyn Provider>) {
-        self.all.retain(|(known, _)| *known != name);
-        self.all.push((name, provider));
     }
 }
 
