@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use md5::{Digest, Md5};
 use num_bigint::BigUint;
 use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::BasicConstraints;
 
 use crate::Wrong;
 use crate::key::{PublicKey, base64, der};
@@ -53,10 +54,10 @@ impl Certificate {
         PublicKey::from_der(&spki.map_err(|_| Wrong("a certificate without a key"))?)
     }
 
-    /// The serial number in upper-case hex: WeChat Pay's `serial_no`.
+    /// The serial number in upper-case hex, two digits for each byte: WeChat Pay's `serial_no`.
     #[must_use]
     pub fn serial_hex(&self) -> String {
-        format!("{:X}", self.serial())
+        self.serial().to_bytes_be().iter().map(|byte| format!("{byte:02X}")).collect()
     }
 
     /// Alipay's SN: MD5 of issuer and serial number, lower-case hex.
@@ -76,12 +77,29 @@ impl Certificate {
         (seconds(&validity.not_before), seconds(&validity.not_after))
     }
 
-    /// Whether `issuer` signed it: the names fit and the signature is right.
+    /// Whether it may issue others. A root may; what Alipay gives a merchant may not, and must not pass
+    /// for a link of a chain: its key is in the merchant's hands.
+    fn is_authority(&self) -> bool {
+        let found = self.0.tbs_certificate().get_extension::<BasicConstraints>();
+        matches!(found, Ok(Some((_, constraints))) if constraints.ca)
+    }
+
+    /// Whether the same authority issued both. Alipay's own certificates and those of merchants have one
+    /// root and different authorities, so a chain to the root alone does not make one Alipay's.
+    #[must_use]
+    pub fn shares_issuer_with(&self, other: &Self) -> bool {
+        self.0.tbs_certificate().issuer() == other.0.tbs_certificate().issuer()
+    }
+
+    /// Whether `issuer` signed it: it may, the names fit and the signature is right.
     #[must_use]
     pub fn issued_by(&self, issuer: &Self) -> bool {
         let (own, theirs) = (self.0.tbs_certificate(), issuer.0.tbs_certificate());
         let algorithm = self.0.signature_algorithm().oid.to_string();
-        if own.issuer() != theirs.subject() || algorithm != RSA_SHA256 {
+        // What stands outside the signed part must be what stands inside.
+        let signed_as = own.signature() == self.0.signature_algorithm();
+        let named = own.issuer() == theirs.subject();
+        if !issuer.is_authority() || !named || !signed_as || algorithm != RSA_SHA256 {
             return false;
         }
         let (Ok(text), Ok(key)) = (own.to_der(), issuer.public_key()) else { return false };
