@@ -6,6 +6,7 @@
 mod cross_check;
 mod demo;
 mod probe;
+mod reconcile;
 mod serve;
 pub mod settings;
 mod token;
@@ -19,6 +20,7 @@ use cashout_common::settings::{Mistakes, Values, with_flags};
 use clap::{ArgMatches, Command};
 
 pub use demo::{Told, play};
+pub use reconcile::{Asked, reconcile};
 pub use serve::{Config, System, start};
 pub use verify::verify;
 
@@ -33,6 +35,7 @@ pub fn run() -> ExitCode {
         "token" => print_line(token::token(values, matches)),
         "demo" => block_on(async { print_line(demo::demo(values).await) }),
         "verify" => block_on(verify::command(values, matches.get_flag("json"))),
+        "reconcile" => block_on(reconcile::command(values, matches)),
         _ => serve::command(values),
     }
 }
@@ -45,7 +48,13 @@ fn command() -> Command {
     let command = Command::new("cashout")
         .about("Cash-outs on a real ledger: three services in one process")
         .version(env!("CARGO_PKG_VERSION"))
-        .subcommands([serve, token::arguments(), demo, verify::arguments()]);
+        .subcommands([
+            serve,
+            token::arguments(),
+            demo,
+            verify::arguments(),
+            reconcile::arguments(),
+        ]);
     with_flags(command, &settings::table())
 }
 

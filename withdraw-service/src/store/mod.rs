@@ -5,8 +5,10 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod billed;
 pub mod book;
 pub mod cases;
+pub mod differences;
 pub mod due;
 pub mod history;
 pub mod listing;
