@@ -77,26 +77,19 @@ impl Certificate {
         (seconds(&validity.not_before), seconds(&validity.not_after))
     }
 
-    /// Whether it may issue others. A root may; what Alipay gives a merchant may not, and must not pass
-    /// for a link of a chain: its key is in the merchant's hands.
-    fn is_authority(&self) -> bool {
-        let found = self.0.tbs_certificate().get_extension::<BasicConstraints>();
-        matches!(found, Ok(Some((_, constraints))) if constraints.ca)
-    }
-
-    /// Whether the same authority issued both. Alipay's own certificates and those of merchants have one
-    /// root and different authorities, so a chain to the root alone does not make one Alipay's.
+    /// Whether it may issue others: what it signed is worth something only then.
     #[must_use]
-    pub fn shares_issuer_with(&self, other: &Self) -> bool {
-        self.0.tbs_certificate().issuer() == other.0.tbs_certificate().issuer()
+    pub fn is_authority(&self) -> bool {
+        let constraints = self.0.tbs_certificate().get_extension::<BasicConstraints>();
+        constraints.is_ok_and(|found| found.is_some_and(|(_, constraints)| constraints.ca))
     }
 
-    /// Whether `issuer` signed it: it may, the names fit and the signature is right.
+    /// Whether `issuer` signed it: the names fit and the signature is right.
     #[must_use]
     pub fn issued_by(&self, issuer: &Self) -> bool {
         let (own, theirs) = (self.0.tbs_certificate(), issuer.0.tbs_certificate());
         let algorithm = self.0.signature_algorithm().oid.to_string();
-        // What stands outside the signed part must be what stands inside.
+        // A merchant's certificate issues nothing. What stands outside the signed part is what is inside.
         let signed_as = own.signature() == self.0.signature_algorithm();
         let named = own.issuer() == theirs.subject();
         if !issuer.is_authority() || !named || !signed_as || algorithm != RSA_SHA256 {
@@ -104,6 +97,14 @@ impl Certificate {
         }
         let (Ok(text), Ok(key)) = (own.to_der(), issuer.public_key()) else { return false };
         self.0.signature().as_bytes().is_some_and(|s| key.verifies(&text, &base64(s)))
+    }
+
+    /// Whether the same authority issued both. Alipay's own certificates and those it gives to merchants
+    /// have one root and different authorities, so a chain to the root alone makes none Alipay's: the
+    /// keys of merchants' certificates are in merchants' hands.
+    #[must_use]
+    pub fn shares_issuer_with(&self, other: &Self) -> bool {
+        self.0.tbs_certificate().issuer() == other.0.tbs_certificate().issuer()
     }
 
     fn serial(&self) -> BigUint {

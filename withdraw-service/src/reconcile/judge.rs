@@ -307,3 +307,7 @@ fn twice_over(facts: &Facts<'_>, seen: &BTreeMap<&str, Seen<'_>>, judged: &mut J
         });
     }
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;
