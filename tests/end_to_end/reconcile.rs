@@ -86,9 +86,8 @@ fn kinds(report: &Report) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn a_day_on_which_everything_fits_is_clean() -> anyhow::Result<()> {
-    let sides: [(Source, i32, fn(&[Row]) -> Vec<u8>); 2] =
-        [(Source::Wechat, WECHAT, wechat), (Source::Alipay, ALIPAY, alipay)];
-    for (source, method, write) in sides {
+    for (source, method) in [(Source::Wechat, WECHAT), (Source::Alipay, ALIPAY)] {
+        let write = if source == Source::Wechat { wechat } else { alipay };
         for stack in every_engine_in("fits", &[], world).await? {
             let scripts = ["pays", "refuse", "pays"];
             let numbers = paid(&stack, method, source.name(), &scripts).await?;
@@ -265,6 +264,35 @@ async fn a_bill_of_another_day_merchant_or_shape_is_refused_and_nothing_is_recor
     let database = Database::open_read_only(stack.withdraw_url()).await?;
     assert!(differences::list(database.readers(), false, i64::MAX, 50).await?.is_empty());
     database.close().await;
+    Ok(())
+}
+
+/// Lines of a long bill; more than any statement or transaction takes at once.
+const LONG: i64 = 5_000;
+
+#[tokio::test]
+async fn a_long_bill_is_compared_part_by_part() -> anyhow::Result<()> {
+    for stack in every_engine_in("long", &[], world).await? {
+        let numbers = paid(&stack, WECHAT, "wechat", &["pays"]).await?;
+        let more = format!(
+            "INSERT INTO attempt SELECT 'L' || n, withdrawal_id, provider, payee_id, 400, body, \
+             digest, 'paid', created_at_us FROM attempt, (WITH RECURSIVE s(n) AS (SELECT 1 \
+             UNION ALL SELECT n + 1 FROM s WHERE n < {LONG}) SELECT n FROM s) AS many"
+        );
+        tamper(stack.withdraw_url(), &more).await?;
+        let mut rows: Vec<Row> = (1..=LONG).map(|n| Row::out(&format!("L{n}"), 400)).collect();
+        let clock = Clock::set_at(MORNING_US);
+        let found = compared(&stack, &asked(Source::Wechat, wechat(&rows)), &clock).await?;
+        let count = u64::try_from(LONG)?;
+        assert_eq!((found.lines, found.matched.count), (count, count));
+        // Of one cash-out, all of them; and the one that is really its own is in no bill.
+        let expected = [("paid_not_in_bill", 1), ("paid_twice", 1)];
+        let expected = expected.map(|(kind, count)| (kind.to_owned(), count));
+        assert_eq!(found.counts, expected.into());
+        rows.push(Row::out(&numbers[0], 400));
+        let again = compared(&stack, &asked(Source::Wechat, wechat(&rows)), &clock).await?;
+        assert_eq!((again.matched.count, again.vanished), (count + 1, 1));
+    }
     Ok(())
 }
 

@@ -284,7 +284,7 @@ fn twice_over(facts: &Facts<'_>, seen: &BTreeMap<&str, Seen<'_>>, judged: &mut J
         let twice = kept.get(&one.withdrawal_id).is_some_and(|(count, _)| *count > 1);
         if let (true, Some(line), Some(known)) = (twice, one.line, facts.known.get(*number)) {
             let place = newest.entry(one.withdrawal_id).or_insert((known, line));
-            if place.0.created_at_us < known.created_at_us {
+            if place.0.created_at_us <= known.created_at_us {
                 *place = (known, line);
             }
         }
