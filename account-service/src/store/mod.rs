@@ -6,6 +6,7 @@
 pub mod holders;
 pub mod load;
 pub mod payees;
+pub mod payouts;
 mod positions;
 pub mod reads;
 pub mod rows;

@@ -34,11 +34,20 @@ pub async fn every_engine(
     name: &str,
     settings: &[(&'static str, &str)],
 ) -> anyhow::Result<Vec<Stack>> {
+    every_engine_in(name, settings, World::real).await
+}
+
+/// The system on each engine of this machine at a time that the test sets.
+pub async fn every_engine_in(
+    name: &str,
+    settings: &[(&'static str, &str)],
+    world: impl Fn() -> World,
+) -> anyhow::Result<Vec<Stack>> {
     let accounts = cashout_testing::databases(&format!("{name}_a")).await?;
     let cash_outs = cashout_testing::databases(&format!("{name}_w")).await?;
     let mut stacks = Vec::new();
     for (account, withdraw) in accounts.into_iter().zip(cash_outs) {
-        stacks.push(Stack::start(account, withdraw, settings, World::real()).await?);
+        stacks.push(Stack::start(account, withdraw, settings, world()).await?);
     }
     Ok(stacks)
 }
@@ -122,6 +131,11 @@ impl Stack {
     /// The account service's database.
     pub fn account_url(&self) -> &str {
         &self.account_database.url
+    }
+
+    /// The withdraw service's database.
+    pub fn withdraw_url(&self) -> &str {
+        &self.withdraw_database.url
     }
 
     /// The clock the system lives by.
