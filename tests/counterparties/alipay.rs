@@ -1,6 +1,8 @@
 //! Alipay: `alipay-sdk`, `alipay-sdk-python` and `python-alipay-sdk` against the simulator, and the
 //! notifications of both sides.
 
+use rails::certificate::Certificate;
+use rails::key::from_base64;
 use serde_json::{Value, json};
 
 use crate::endpoint::deliver;
@@ -63,6 +65,21 @@ async fn pays_asks_and_is_notified(sdk: Sdk, pay: &str, ask: &str) -> anyhow::Re
     Ok(())
 }
 
+/// The same number again is the same transfer; with another amount it is refused.
+async fn repeats_itself_in_vain(sdk: Sdk, pay: &str) -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let order = command(&world, pay, transfer("SDK4REPEATS20250101004"))?;
+    let first = sdk.ask(&order).await?.ok()?;
+    let again = sdk.ask(&order).await?.ok()?;
+    assert_eq!(first["code"], "10000", "{first}");
+    assert_eq!(again["order_id"], first["order_id"], "{again}");
+    let mut other = order;
+    other["biz_content"]["trans_amount"] = json!("100.51");
+    let told = sdk.ask(&other).await?.ok()?;
+    assert_eq!(told["sub_code"], "PAYMENT_INFO_INCONSISTENCY", "{told}");
+    Ok(())
+}
+
 async fn is_refused_with_a_foreign_key_and_refuses_foreign_answers(
     sdk: Sdk,
     pay: &str,
@@ -97,6 +114,54 @@ async fn alipay_sdk_python_pays_asks_and_is_notified() -> anyhow::Result<()> {
 #[tokio::test]
 async fn python_alipay_sdk_pays_asks_and_is_notified() -> anyhow::Result<()> {
     pays_asks_and_is_notified(PYTHON_ALIPAY, "transfer", "call").await
+}
+
+#[tokio::test]
+async fn alipay_sdk_repeats_itself_in_vain() -> anyhow::Result<()> {
+    repeats_itself_in_vain(ALIPAY_NODE, "call_by_get").await
+}
+
+#[tokio::test]
+async fn alipay_sdk_python_repeats_itself_in_vain() -> anyhow::Result<()> {
+    repeats_itself_in_vain(ALIPAY_PYTHON, "call").await
+}
+
+#[tokio::test]
+async fn python_alipay_sdk_repeats_itself_in_vain() -> anyhow::Result<()> {
+    repeats_itself_in_vain(PYTHON_ALIPAY, "transfer").await
+}
+
+/// A merchant that has never seen the certificate asks for it by its number.
+#[tokio::test]
+async fn alipay_sdk_downloads_the_certificate_that_signs() -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let certificate = world.file("alipay/alipay_cert.pem")?;
+    let number = Certificate::read(&certificate)?.alipay_sn();
+    let asked = json!({
+        "method": "alipay.open.app.alipaycert.download",
+        "biz_content": {"alipay_cert_sn": number},
+    });
+    let told = ALIPAY_NODE.ask(&command(&world, "call", asked)?).await?.ok()?;
+    let content = told["alipay_cert_content"].as_str().unwrap_or_default();
+    let content = String::from_utf8(from_base64(content)?)?;
+    assert_eq!(Certificate::read(&content)?.alipay_sn(), number);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_official_sdks_read_the_balance() -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let asked = json!({
+        "method": "alipay.fund.account.query",
+        "biz_content": {"alipay_user_id": "2088000000000001", "account_type": "ACCTRANS_ACCOUNT"},
+    });
+    for sdk in [ALIPAY_NODE, ALIPAY_PYTHON] {
+        let told = sdk.ask(&command(&world, "call", asked.clone())?).await?.ok()?;
+        let amount = told["available_amount"].as_str().unwrap_or_default();
+        let (_, fen) = amount.split_once('.').unwrap_or_default();
+        assert_eq!(fen.len(), 2, "{told}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -120,6 +120,7 @@ impl Sdk {
                 python.env("PYTHONPATH", home.join(".sdk/python").join(name));
                 // Alipay's timestamps are China's; this form needs no table of time zones.
                 python.env("TZ", "CST-8");
+                python.env("PYTHONDONTWRITEBYTECODE", "1");
                 python
             }
         };

@@ -71,9 +71,28 @@ async fn pays_asks_and_is_notified(sdk: Sdk) -> anyhow::Result<()> {
     let asked = command(&world, "query", json!({"number": number}))?;
     let told = sdk.ask(&asked).await?.ok()?;
     assert_eq!(at(&told, "state"), says("SUCCESS"));
+    // The name comes back sealed for the merchant.
+    let sealed = command(&world, "decrypt", json!({"text": told["data"]["user_name"]}))?;
+    assert_eq!(sdk.ask(&sealed).await?.ok()?, "欧阳小明");
     let theirs = told["data"]["transfer_bill_no"].clone();
     let asked = command(&world, "query_by_theirs", json!({"number": theirs}))?;
     assert_eq!(at(&sdk.ask(&asked).await?.ok()?, "out_bill_no"), says(number));
+    Ok(())
+}
+
+/// The same number again is the same bill; with another amount it is refused.
+async fn repeats_itself_in_vain(sdk: Sdk) -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let number = "SDK5REPEATS2025010100005";
+    let order = command(&world, "create", bill(&world, number, "oSdkPayee", 1_000))?;
+    let first = sdk.ask(&order).await?.ok()?;
+    let again = sdk.ask(&order).await?.ok()?;
+    assert_eq!(at(&first, "out_bill_no"), says(number), "{first}");
+    assert_eq!(at(&again, "transfer_bill_no"), at(&first, "transfer_bill_no"), "{again}");
+
+    let other = command(&world, "create", bill(&world, number, "oSdkPayee", 1_001))?;
+    let told = sdk.ask(&other).await?.ok()?;
+    assert_eq!(at(&told, "code"), (400, "INVALID_REQUEST".to_owned()), "{told}");
     Ok(())
 }
 
@@ -177,6 +196,11 @@ macro_rules! counterparty {
             }
 
             #[tokio::test]
+            async fn repeats_itself_in_vain() -> anyhow::Result<()> {
+                super::repeats_itself_in_vain($sdk).await
+            }
+
+            #[tokio::test]
             async fn cancels_what_waits_for_its_payee() -> anyhow::Result<()> {
                 super::cancels_what_waits_for_its_payee($sdk).await
             }
@@ -199,15 +223,44 @@ counterparty!(wechatpay_axios_plugin, WECHAT_NODE);
 counterparty!(wechatpayv3, WECHAT_PYTHON);
 
 #[tokio::test]
-async fn wechatpayv3_trusts_the_platform_certificates_that_it_downloads() -> anyhow::Result<()> {
+async fn wechatpay_axios_plugin_opens_the_platform_certificates() -> anyhow::Result<()> {
     let Some(world) = World::start().await? else { return Ok(()) };
-    // It throws when no certificate of the download fits the signature of the answer.
     let read = command(&world, "certificates", json!({}))?;
     let told = WECHAT_NODE.ask(&read).await?.ok()?;
-    assert_eq!(told[0]["serial_no"], world.wechat_keys()?["platform_cert_serial"]);
-    assert_eq!(
-        told[0]["certificate"].as_str().map(str::trim_end),
-        Some(world.file("wechat/platform_cert.pem")?.as_str())
-    );
+    let keys = world.wechat_keys()?;
+    assert_eq!(told[0]["serial_no"], keys["platform_cert_serial"]);
+    let certificate = told[0]["certificate"].as_str().map(str::trim_end);
+    assert_eq!(certificate, Some(world.file("wechat/platform_cert.pem")?.as_str()));
+    Ok(())
+}
+
+/// Knows nothing of the public key: the download is all that its answers can be verified with.
+#[tokio::test]
+async fn wechatpayv3_pays_with_the_platform_certificates_that_it_downloads() -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let number = "SDK6CERTIFICATE202501006";
+    let mut order = bill(&world, number, "oSdkPayee", 200_000);
+    merge(&mut order, json!({"user_name": "欧阳小明", "certificates": true}));
+    let told = WECHAT_PYTHON.ask(&command(&world, "create", order)?).await?.ok()?;
+    assert_eq!(at(&told, "out_bill_no"), says(number), "{told}");
+    Ok(())
+}
+
+/// The key that a request names is the key that signs the answer.
+#[tokio::test]
+async fn wechatpay_axios_plugin_gets_answers_under_the_key_that_it_names() -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let keys = world.wechat_keys()?;
+    for (named, other) in
+        [("platform_key_id", "platform_cert_serial"), ("platform_cert_serial", "platform_key_id")]
+    {
+        let asked = json!({"path": "/v3/merchant/fund/balance/OPERATION", "serial": keys[named]});
+        let mut asked = command(&world, "get", asked)?;
+        if let Some(known) = asked["keys"]["platform"].as_object_mut() {
+            known.remove(keys[other].as_str().unwrap_or_default());
+        }
+        let told = WECHAT_NODE.ask(&asked).await?.ok()?;
+        assert!(told["data"]["available_amount"].is_u64(), "{named}: {told}");
+    }
     Ok(())
 }

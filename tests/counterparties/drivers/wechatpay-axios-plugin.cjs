@@ -1,6 +1,8 @@
 // Drives npm `wechatpay-axios-plugin`: a signed client that verifies answers, and its RSA and AES.
 'use strict';
 
+const { createHash } = require('node:crypto');
+const { gunzipSync } = require('node:zlib');
 const { Wechatpay, Rsa, Aes, Formatter } = require('wechatpay-axios-plugin');
 const { drive } = require('./driver.cjs');
 
@@ -55,6 +57,20 @@ drive({
         sealed.ciphertext, command.keys.api_v3_key, sealed.nonce, sealed.associated_data,
       ),
     }));
+  },
+  // Asked for, fetched, unpacked, compared with its hash, and read by the plugin.
+  bill: async (command) => {
+    const query = `bill_date=${command.day}&account_type=OPERATION&tar_type=GZIP`;
+    const { status, data } = await request(command, 'get', `/v3/bill/fundflowbill?${query}`);
+    if (status !== 200) return { status, data };
+    const file = await clientOf(command).v3.request({
+      url: data.download_url, method: 'get', responseType: 'arraybuffer',
+    });
+    const text = gunzipSync(file.data);
+    const hash = createHash('sha1').update(text).digest('hex');
+    return {
+      status, hash_fits: hash === data.hash_value.toLowerCase(), ...Formatter.castCsvBill(text),
+    };
   },
   decrypt: ({ keys, text }) => Rsa.decrypt(text, keys.merchant_key),
   read_notification: ({ keys, headers, body }) => {

@@ -1,6 +1,8 @@
 """Drives PyPI `wechatpayv3`: its transfer bills, and the reading of notifications."""
 
 import base64
+import gzip
+import hashlib
 import json
 import sys
 import uuid
@@ -52,6 +54,21 @@ def create(command):
     return told(client(command).mch_transfer_bills(**bill))
 
 
+def bill(command):
+    """Asked for and fetched by the SDK, unpacked and compared with its hash."""
+    asking = client(command)
+    answer = told(asking.fundflow_bill(command["day"], "OPERATION", "GZIP"))
+    if answer["status"] != 200:
+        return answer
+    status, packed = asking.download_bill(answer["data"]["download_url"])
+    text = gzip.decompress(packed)
+    return {
+        "status": status,
+        "hash_fits": hashlib.sha1(text).hexdigest() == answer["data"]["hash_value"].lower(),
+        "text": text.decode("utf-8-sig"),
+    }
+
+
 def make_notification(command):
     """Signed by the SDK, with the platform's key in the merchant's place; it has no sealing of its own,
     so that is done by the library with which it opens."""
@@ -87,6 +104,7 @@ drive({
     "query_by_theirs":
         lambda c: told(client(c).mch_transfer_bills_query(transfer_bill_no=c["number"])),
     "cancel": lambda c: told(client(c).mch_transfer_bills_cancel(c["number"])),
+    "bill": bill,
     "decrypt": lambda c: client(c).decrypt(c["text"]),
     "read_notification": lambda c: client(c).callback(c["headers"], c["body"]),
     "make_notification": make_notification,
