@@ -6,6 +6,7 @@ mod alipay;
 mod endpoint;
 mod listener;
 mod sdk;
+mod signatures;
 mod stand_in;
 mod wechat;
 mod world;

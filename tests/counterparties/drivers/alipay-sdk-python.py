@@ -52,8 +52,8 @@ def public_key(pem):
     return bare(RSA.import_key(pem).export_key().decode())
 
 
-def call(command):
-    """POST, common parameters in the query, everything else in the form."""
+def prepared(command):
+    """A client, and the request to make."""
     keys = command["keys"]
     config = AlipayClientConfig()
     config.server_url = command["gateway"]
@@ -66,7 +66,19 @@ def call(command):
     request.biz_content = command["biz_content"]
     request.add_other_text_param("app_cert_sn", keys["app_cert_sn"])
     request.add_other_text_param("alipay_root_cert_sn", keys["root_cert_sn"])
-    return json.loads(client.DefaultAlipayClient(config).execute(request))
+    return client.DefaultAlipayClient(config), request
+
+
+def call(command):
+    """POST, common parameters in the query, everything else in the form."""
+    asking, request = prepared(command)
+    return json.loads(asking.execute(request))
+
+
+def signed(command):
+    """The parameters of a request with their signature, as a query."""
+    asking, request = prepared(command)
+    return asking.sdk_execute(request)
 
 
 def text_of(form):
@@ -97,6 +109,7 @@ def make_notification(command):
 
 drive({
     "call": call,
+    "signed": signed,
     "read_notification": read_notification,
     "make_notification": make_notification,
 })

@@ -31,6 +31,10 @@ drive({
     sdk.checkResponseSign(text, key, told.sign, '');
     return told[key];
   },
+  // The parameters of a request with their signature, as a query.
+  signed: (command) => sdkOf(command).sdkExecute(
+    command.method, { biz_content: command.biz_content },
+  ),
   certificate_numbers: (command) => {
     const { appCertSn, alipayCertSn, alipayRootCertSn } = sdkOf(command).config;
     return { app: appCertSn, alipay: alipayCertSn, root: alipayRootCertSn };

@@ -59,6 +59,7 @@ def make_notification(command):
 drive({
     "transfer": transfer,
     "call": lambda c: sdk(c).server_api(c["method"], c["biz_content"]),
+    "signed": lambda c: sdk(c).client_api(c["method"], c["biz_content"]),
     "certificate_numbers": numbers,
     "read_notification": read_notification,
     "make_notification": make_notification,

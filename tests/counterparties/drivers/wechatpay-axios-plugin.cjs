@@ -72,6 +72,15 @@ drive({
       status, hash_fits: hash === data.hash_value.toLowerCase(), ...Formatter.castCsvBill(text),
     };
   },
+  // The `Authorization` header of a request.
+  signed: ({ keys, method, target, body }) => {
+    const [timestamp, nonce] = [Formatter.timestamp(), Formatter.nonce()];
+    const text = Formatter.request(method, target, timestamp, nonce, body);
+    const signature = Rsa.sign(text, keys.merchant_key);
+    return Formatter.authorization(
+      keys.mchid, nonce, signature, timestamp, keys.merchant_serial,
+    );
+  },
   decrypt: ({ keys, text }) => Rsa.decrypt(text, keys.merchant_key),
   read_notification: ({ keys, headers, body }) => {
     const key = keys.platform[headers['wechatpay-serial']];

@@ -12,6 +12,7 @@ sys.path.append(sys.path.pop(0))
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
 from wechatpayv3 import SignType, WeChatPay, WeChatPayType  # noqa: E402
+from wechatpayv3.utils import build_authorization  # noqa: E402
 
 from driver import drive  # noqa: E402
 
@@ -69,6 +70,14 @@ def bill(command):
     }
 
 
+def signed(command):
+    """The `Authorization` header of a request."""
+    keys = command["keys"]
+    return build_authorization(
+        command["target"], command["method"], keys["mchid"], keys["merchant_serial"],
+        client(command)._core._private_key, data=command["body"])
+
+
 def make_notification(command):
     """Signed by the SDK, with the platform's key in the merchant's place; it has no sealing of its own,
     so that is done by the library with which it opens."""
@@ -105,6 +114,7 @@ drive({
         lambda c: told(client(c).mch_transfer_bills_query(transfer_bill_no=c["number"])),
     "cancel": lambda c: told(client(c).mch_transfer_bills_cancel(c["number"])),
     "bill": bill,
+    "signed": signed,
     "decrypt": lambda c: client(c).decrypt(c["text"]),
     "read_notification": lambda c: client(c).callback(c["headers"], c["body"]),
     "make_notification": make_notification,
