@@ -3,11 +3,12 @@
 
 use rails::certificate::Certificate;
 use rails::key::from_base64;
+use sandbox::keys::{ALIPAY_APP_ID, ALIPAY_USER_ID};
 use serde_json::{Value, json};
 
 use crate::endpoint::deliver;
 use crate::sdk::{ALIPAY_NODE, ALIPAY_PYTHON, PYTHON_ALIPAY, Sdk};
-use crate::world::{ALIPAY_APP, World};
+use crate::world::World;
 
 const TRANSFER: &str = "alipay.fund.trans.uni.transfer";
 const QUERY: &str = "alipay.fund.trans.common.query";
@@ -29,7 +30,7 @@ fn transfer(number: &str) -> Value {
         "product_code": "TRANS_ACCOUNT_NO_PWD",
         "biz_scene": "DIRECT_TRANSFER",
         "order_title": "收入提现 & 100% + more = /",
-        "payee_info": {"identity": "2088000000000001", "identity_type": "ALIPAY_USER_ID",
+        "payee_info": {"identity": "2088123412341234", "identity_type": "ALIPAY_USER_ID",
             "name": "张三"},
     }})
 }
@@ -62,6 +63,44 @@ async fn pays_asks_and_is_notified(sdk: Sdk, pay: &str, ask: &str) -> anyhow::Re
     assert_eq!((&told["code"], &told["status"]), (&json!("10000"), &json!("SUCCESS")), "{told}");
     let told = sdk.ask(&command(&world, ask, query("SDK1NOTHING"))?).await?.ok()?;
     assert_eq!(told["sub_code"], "ORDER_NOT_EXIST");
+    Ok(())
+}
+
+/// A failure is told in Chinese, in GBK: the SDK that verifies bytes reads it, and so must anybody.
+#[tokio::test]
+async fn alipay_sdk_python_is_notified_of_a_failure_in_gbk() -> anyhow::Result<()> {
+    let Some(mut world) = World::start().await? else { return Ok(()) };
+    let fault = json!({"fault": "fail", "provider": "alipay", "operation": "create"});
+    world.control("faults", fault).await?;
+    let order = command(&world, "call", transfer("SDK5FAILS2025010100005"))?;
+    ALIPAY_PYTHON.ask(&order).await?.ok()?;
+    let came = world.door.next("alipay").await?;
+    let read = command(&world, "read_notification", json!({"body": came.text()?}))?;
+    let read = ALIPAY_PYTHON.ask(&read).await?.ok()?;
+    assert_eq!(read["verified"], true, "{read}");
+    let told: Value = serde_json::from_str(read["form"]["biz_content"].as_str().unwrap_or(""))?;
+    assert_eq!(told["status"], "FAIL", "{told}");
+    assert!(told["fail_reason"].as_str().is_some_and(|why| !why.is_ascii()), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn alipay_sdk_python_asks_for_the_bill_and_python_reads_it() -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let number = "SDK6BILL20250101000006";
+    let paid = command(&world, "call", transfer(number))?;
+    let paid = ALIPAY_PYTHON.ask(&paid).await?.ok()?;
+    let day = paid["trans_date"].as_str().and_then(|at| at.get(..10)).unwrap_or_default();
+    // A bill is ready some hours after its day.
+    world.control("clock", json!({"advance_s": 2 * 86_400})).await?;
+    let asked = json!({
+        "method": "alipay.data.dataservice.bill.downloadurl.query",
+        "biz_content": {"bill_type": "signcustomer", "bill_date": day},
+    });
+    let told = ALIPAY_PYTHON.ask(&command(&world, "bill", asked)?).await?.ok()?;
+    let rows = told["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = rows.iter().find(|row| row["商户订单号"] == number);
+    assert_eq!(row.map(|row| &row["支出金额（-元）"]), Some(&json!("-100.50")), "{told}");
     Ok(())
 }
 
@@ -153,7 +192,7 @@ async fn the_official_sdks_read_the_balance() -> anyhow::Result<()> {
     let Some(world) = World::start().await? else { return Ok(()) };
     let asked = json!({
         "method": "alipay.fund.account.query",
-        "biz_content": {"alipay_user_id": "2088000000000001", "account_type": "ACCTRANS_ACCOUNT"},
+        "biz_content": {"alipay_user_id": ALIPAY_USER_ID, "account_type": "ACCTRANS_ACCOUNT"},
     });
     for sdk in [ALIPAY_NODE, ALIPAY_PYTHON] {
         let told = sdk.ask(&command(&world, "call", asked.clone())?).await?.ok()?;
@@ -231,7 +270,7 @@ fn notification(world: &World, charset: &str, key: &str) -> anyhow::Result<Value
         "fail_reason": "收款账号不存在",
     });
     let form = json!({
-        "app_id": ALIPAY_APP,
+        "app_id": ALIPAY_APP_ID,
         "charset": charset,
         "biz_content": content.to_string(),
         "msg_method": "alipay.fund.trans.order.changed",

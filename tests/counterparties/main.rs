@@ -7,6 +7,5 @@ mod endpoint;
 mod listener;
 mod sdk;
 mod signatures;
-mod stand_in;
 mod wechat;
 mod world;

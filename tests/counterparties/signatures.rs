@@ -4,10 +4,11 @@
 use rails::alipay::{parameters, signed_text, value};
 use rails::key::PrivateKey;
 use rails::wechat::{Authorization, request_text};
+use sandbox::keys::{ALIPAY_APP_ID, MCHID};
 use serde_json::json;
 
 use crate::sdk::{ALIPAY_NODE, ALIPAY_PYTHON, PYTHON_ALIPAY, Sdk, WECHAT_NODE, WECHAT_PYTHON};
-use crate::world::{ALIPAY_APP, MCHID, World};
+use crate::world::World;
 
 /// What a request may hold that is easily signed wrongly.
 const HARD: &str = "收入提现 & 100% + more = / ? # {\"a\": \"}\"} \\ é 😀";
@@ -26,7 +27,7 @@ async fn signs_requests_to_alipay_as_we_do(sdk: Sdk) -> anyhow::Result<()> {
         .await?
         .ok()?;
     let given = parameters(told.as_str().unwrap_or_default().as_bytes());
-    assert_eq!(value(&given, "app_id"), ALIPAY_APP.as_bytes(), "{told}");
+    assert_eq!(value(&given, "app_id"), ALIPAY_APP_ID.as_bytes(), "{told}");
     assert_eq!(value(&given, "app_cert_sn"), keys["app_cert_sn"].as_str().unwrap_or("").as_bytes());
     let ours = PrivateKey::read(&world.file("alipay/app_key.pem")?)?;
     let ours = ours.sign(&signed_text(&given, &["sign"]))?;

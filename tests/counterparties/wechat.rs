@@ -1,11 +1,12 @@
 //! WeChat Pay: `wechatpay-axios-plugin` and `wechatpayv3` against the simulator, and the notifications of
 //! both sides.
 
+use sandbox::keys::{MCHID, WECHAT_APP_ID};
 use serde_json::{Value, json};
 
 use crate::endpoint::deliver;
 use crate::sdk::{Sdk, WECHAT_NODE, WECHAT_PYTHON};
-use crate::world::{APPID, MCHID, World};
+use crate::world::World;
 
 /// A command with the keys that fit.
 fn command(world: &World, what: &str, more: Value) -> anyhow::Result<Value> {
@@ -26,7 +27,7 @@ fn merge(into: &mut Value, more: Value) {
 /// Asks for a bill, with the name of its payee sealed when there is one.
 fn bill(world: &World, number: &str, payee: &str, amount: i64) -> Value {
     json!({"bill": {
-        "appid": APPID,
+        "appid": WECHAT_APP_ID,
         "out_bill_no": number,
         "transfer_scene_id": "1005",
         "openid": payee,
@@ -184,6 +185,43 @@ fn notification(world: &World, serial: &Value, key: &str) -> anyhow::Result<Valu
     command(world, "make_notification", more)
 }
 
+/// While a merchant moves to the public key, notifications come under the certificate too.
+async fn reads_notifications_under_the_certificate(sdk: Sdk) -> anyhow::Result<()> {
+    let Some(mut world) = World::start().await? else { return Ok(()) };
+    world.control("settings", json!({"wechat_by_certificate": true})).await?;
+    let number = "SDK7BYCERTIFICATE2025007";
+    let order = command(&world, "create", bill(&world, number, "oSdkPayee", 1_000))?;
+    sdk.ask(&order).await?.ok()?;
+    let came = world.door.next("wechat").await?;
+    let certificate = &world.wechat_keys()?["platform_cert_serial"];
+    assert_eq!(came.headers.get("wechatpay-serial"), Some(certificate));
+    let read = json!({"headers": came.headers, "body": came.text()?, "certificates": true});
+    let read = sdk.ask(&command(&world, "read_notification", read)?).await?.ok()?;
+    assert_eq!(read.get("resource").unwrap_or(&read)["out_bill_no"], number);
+    Ok(())
+}
+
+/// What it asks for and fetches: the rows as it reads them, or the text when it reads none.
+async fn fetches_the_bill(sdk: Sdk) -> anyhow::Result<()> {
+    let Some(world) = World::start().await? else { return Ok(()) };
+    let number = "SDK8BILL2025010100000008";
+    let order = command(&world, "create", bill(&world, number, "oSdkPayee", 1_050))?;
+    let (_, at) = at(&sdk.ask(&order).await?.ok()?, "create_time");
+    // A bill is ready some hours after its day.
+    world.control("clock", json!({"advance_s": 2 * 86_400})).await?;
+    let asked = command(&world, "bill", json!({"day": at.get(..10)}))?;
+    let told = sdk.ask(&asked).await?.ok()?;
+    assert_eq!(told["hash_fits"], true, "{told}");
+    if let Some(rows) = told["rows"].as_array() {
+        let row = rows.iter().find(|row| row["业务凭证号"] == number);
+        assert_eq!(row.map(|row| &row["收支金额(元)"]), Some(&json!("10.50")), "{told}");
+        assert_eq!(told["summary"]["支出笔数"], "1", "{told}");
+    } else {
+        assert!(told["text"].as_str().is_some_and(|text| text.contains(number)), "{told}");
+    }
+    Ok(())
+}
+
 /// One test for each SDK and each thing that is to be proven.
 macro_rules! counterparty {
     ($name:ident, $sdk:expr) => {
@@ -209,6 +247,16 @@ macro_rules! counterparty {
             async fn is_refused_with_a_foreign_key_and_refuses_foreign_answers()
             -> anyhow::Result<()> {
                 super::is_refused_with_a_foreign_key_and_refuses_foreign_answers($sdk).await
+            }
+
+            #[tokio::test]
+            async fn reads_notifications_under_the_certificate() -> anyhow::Result<()> {
+                super::reads_notifications_under_the_certificate($sdk).await
+            }
+
+            #[tokio::test]
+            async fn fetches_the_bill() -> anyhow::Result<()> {
+                super::fetches_the_bill($sdk).await
             }
 
             #[tokio::test]

@@ -1,10 +1,14 @@
 """Drives PyPI `alipay-sdk-python`, Alipay's own for Python. It knows no certificate mode: the two
 certificate numbers, which its caller computes, go along as parameters of their own, and the number in an answer is taken out of its way."""
 
+import csv
 import importlib
+import io
 import json
 import re
 import urllib.parse
+import urllib.request
+import zipfile
 
 from alipay.aop.api import DefaultAlipayClient as client
 from alipay.aop.api.AlipayClientConfig import AlipayClientConfig
@@ -17,6 +21,8 @@ REQUESTS = {
     "alipay.fund.trans.uni.transfer": "AlipayFundTransUniTransferRequest",
     "alipay.fund.trans.common.query": "AlipayFundTransCommonQueryRequest",
     "alipay.fund.account.query": "AlipayFundAccountQueryRequest",
+    "alipay.data.dataservice.bill.downloadurl.query":
+        "AlipayDataDataserviceBillDownloadurlQueryRequest",
 }
 
 
@@ -81,6 +87,21 @@ def signed(command):
     return asking.sdk_execute(request)
 
 
+def bill(command):
+    """Asked for by the SDK; fetched, unpacked and read by Python itself, which knows zip, GBK and CSV."""
+    answer = call(command)
+    if answer["code"] != "10000":
+        return answer
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    packed = zipfile.ZipFile(io.BytesIO(opener.open(answer["bill_download_url"], timeout=20).read()))
+    rows = []
+    for name in packed.namelist():
+        lines = packed.read(name).decode("gbk").splitlines()
+        table = csv.DictReader(line for line in lines if not line.startswith("#"))
+        rows += [{k: (v or "").strip() for k, v in row.items() if k} for row in table]
+    return {"code": answer["code"], "rows": rows}
+
+
 def text_of(form):
     """What is signed of a notification: the SDK's own text, without the two signature fields."""
     named = {k: v for k, v in form.items() if k not in ("sign", "sign_type") and v}
@@ -108,6 +129,7 @@ def make_notification(command):
 
 
 drive({
+    "bill": bill,
     "call": call,
     "signed": signed,
     "read_notification": read_notification,
