@@ -63,8 +63,9 @@ drive({
     const query = `bill_date=${command.day}&account_type=OPERATION&tar_type=GZIP`;
     const { status, data } = await request(command, 'get', `/v3/bill/fundflowbill?${query}`);
     if (status !== 200) return { status, data };
+    const { pathname, searchParams } = new URL(data.download_url);
     const file = await clientOf(command).v3.request({
-      url: data.download_url, method: 'get', responseType: 'arraybuffer',
+      url: pathname, params: searchParams, method: 'get', responseType: 'arraybuffer',
     });
     const text = gunzipSync(file.data);
     const hash = createHash('sha1').update(text).digest('hex');
