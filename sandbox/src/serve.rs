@@ -39,6 +39,12 @@ impl Sandbox {
         self.sim.keys.settings(self.running.address)
     }
 
+    /// Whether Alipay's messages go anywhere.
+    #[must_use]
+    pub fn notifies_alipay(&self) -> bool {
+        !locked(&self.sim.alipay_notify).is_empty()
+    }
+
     /// Where Alipay's messages go from now on.
     ///
     /// # Errors

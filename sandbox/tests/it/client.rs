@@ -1,7 +1,7 @@
 //! A merchant of both providers, made of `rails` and a plain HTTP client: signs what it sends and
 //! believes no answer that is not signed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -39,6 +39,27 @@ pub struct Heard {
     pub body: Vec<u8>,
 }
 
+/// Keys are made once for all tests of this process: making them is what takes long.
+static KEYS: tokio::sync::OnceCell<tempfile::TempDir> = tokio::sync::OnceCell::const_new();
+
+/// A key directory of its own, with keys that were made before.
+pub async fn keys_in(directory: &Path) -> anyhow::Result<()> {
+    let made = async {
+        let made = tempfile::tempdir()?;
+        sandbox::keys::prepare(made.path())?;
+        anyhow::Ok(made)
+    };
+    let made = KEYS.get_or_try_init(|| made).await?;
+    for part in ["wechat", "alipay"] {
+        std::fs::create_dir_all(directory.join(part))?;
+        for entry in std::fs::read_dir(made.path().join(part))? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), directory.join(part).join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Heard {
     pub fn header(&self, name: &str) -> String {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
@@ -61,6 +82,7 @@ impl Bench {
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
+        keys_in(&directory.path().join("sandbox/keys")).await?;
         let mut config = Config::in_directory(directory.path().join("sandbox"));
         change(&mut config);
         let clock = Clock::set_at(NOW_US);
