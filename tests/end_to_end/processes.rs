@@ -48,6 +48,8 @@ impl Three {
             ("GATEWAY_LISTEN", gateway.clone()),
             ("ACCOUNT_ADDRESS", format!("http://{account}")),
             ("WITHDRAW_ADDRESS", format!("http://{withdraw}")),
+            ("WECHAT_PROVIDER", "sandbox".to_owned()),
+            ("ALIPAY_PROVIDER", "sandbox".to_owned()),
             // What a killed process had claimed is taken over soon, though not while calls last.
             ("PAYOUT_LEASE", "6s".to_owned()),
             ("PAYOUT_BACKOFF_MIN", "20ms".to_owned()),

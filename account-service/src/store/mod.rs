@@ -5,6 +5,7 @@
 
 pub mod holders;
 pub mod load;
+pub mod payees;
 mod positions;
 pub mod reads;
 pub mod rows;

@@ -74,6 +74,8 @@ impl Stack {
             ("GATEWAY_LISTEN", "127.0.0.1:0".to_owned()),
             ("ACCOUNT_LISTEN", "127.0.0.1:0".to_owned()),
             ("WITHDRAW_LISTEN", "127.0.0.1:0".to_owned()),
+            ("WECHAT_PROVIDER", "sandbox".to_owned()),
+            ("ALIPAY_PROVIDER", "sandbox".to_owned()),
         ];
         all.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let system = run(&all, &world).await?;
