@@ -65,6 +65,8 @@ fn params(name: &str, random: &Random) -> anyhow::Result<CertificateParams> {
     let mut subject = DistinguishedName::new();
     subject.push(DnType::CountryName, "CN");
     subject.push(DnType::OrganizationName, MARK);
+    // The real ones have one, and some clients number certificates by exactly these four.
+    subject.push(DnType::OrganizationalUnitName, "Certification Authority");
     subject.push(DnType::CommonName, name);
     let mut serial: [u8; 20] = random.bytes();
     // Positive, and of 40 hex digits as the real ones.

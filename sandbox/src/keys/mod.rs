@@ -131,7 +131,8 @@ fn make_alipay(directory: &Path, random: &Random) -> anyhow::Result<()> {
     let app = authority.issue(ALIPAY_APP_ID, random)?;
     let alipay = authority.issue("Payments", random)?;
     let next = authority.issue("Payments, next year", random)?;
-    let roots = [root.certificate(), &elliptic_root(random)?, authority.certificate()].concat();
+    // With an empty line between two, as in the real file: some clients take it apart there.
+    let roots = [root.certificate(), &elliptic_root(random)?, authority.certificate()].join("\n");
     for (name, text) in [
         ("app_key.pem", &app.key),
         ("app_cert.pem", &app.certificate),
