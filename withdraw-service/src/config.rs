@@ -10,12 +10,30 @@ use rust_decimal::Decimal;
 
 use crate::domain::policy::Policy;
 use crate::ports::LEDGER_TIMEOUT;
-use crate::providers::Channel;
+use crate::providers::Channels;
+use crate::providers::settings::{ALIPAY, WECHAT};
 use crate::service::Timing;
 use crate::service::float::FloatGuard;
 
 /// The settings of this service; those of every process are `cashout_common::settings::SHARED`.
-pub const SETTINGS: &[Setting] = &[
+pub const SETTINGS: &[Setting] =
+    &joined::<{ OWN.len() + WECHAT.len() + ALIPAY.len() }>([OWN, WECHAT, ALIPAY]);
+
+const fn joined<const ALL: usize>(tables: [&[Setting]; 3]) -> [Setting; ALL] {
+    let mut all = [tables[0][0]; ALL];
+    let (mut filled, mut table, mut at) = (0, 0, 0);
+    while filled < ALL {
+        if at == tables[table].len() {
+            (table, at) = (table + 1, 0);
+            continue;
+        }
+        all[filled] = tables[table][at];
+        (filled, at) = (filled + 1, at + 1);
+    }
+    all
+}
+
+const OWN: &[Setting] = &[
     Setting::new("WITHDRAW_LISTEN", "127.0.0.1:50052", "Address the withdraw service listens on."),
     Setting::new(
         "WITHDRAW_DATABASE_URL",
@@ -41,8 +59,6 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Amount above which two reviewers must approve; empty for never.",
     ),
-    Setting::new("WECHAT_PROVIDER", "sandbox", "Who pays by WeChat: `sandbox` or `off`."),
-    Setting::new("ALIPAY_PROVIDER", "sandbox", "Who pays by Alipay: `sandbox` or `off`."),
     Setting::new(
         "PAYOUT_CALL_TIMEOUT",
         "5s",
@@ -91,10 +107,8 @@ pub struct Config {
     pub zone: Zone,
     /// The rules of cash-outs.
     pub policy: Policy,
-    /// Who pays by WeChat.
-    pub wechat: Channel,
-    /// Who pays by Alipay.
-    pub alipay: Channel,
+    /// Who pays by WeChat and by Alipay.
+    pub channels: Channels,
     /// How patient payouts are.
     pub timing: Timing,
     /// How providers' balances are watched.
@@ -110,8 +124,7 @@ impl Config {
         let zone = values.read("CASHOUT_TIME_ZONE", Zone::named);
         let account_address = values.read("ACCOUNT_ADDRESS", address);
         let policy = read_policy(values);
-        let wechat = values.parse("WECHAT_PROVIDER");
-        let alipay = values.parse("ALIPAY_PROVIDER");
+        let channels = Channels::read(values);
         let timing = read_timing(values);
         let float = read_float(values);
         Some(Self {
@@ -120,8 +133,7 @@ impl Config {
             account_address: account_address?,
             zone: zone?,
             policy: policy?,
-            wechat: wechat?,
-            alipay: alipay?,
+            channels: channels?,
             timing: timing?,
             float: float?,
         })
@@ -261,7 +273,7 @@ mod tests {
             ("CASH_INTERVAL_DAYS", "-1"),
             ("CASH_FEE_RATE", "1.01"),
             ("CASH_TWO_REVIEWERS_ABOVE", "many"),
-            ("WECHAT_PROVIDER", "wechat"),
+            ("WECHAT_PROVIDER", "alipay"),
             ("PAYOUT_CALL_TIMEOUT", "60s"),
             ("PAYOUT_BACKOFF_MIN", "0s"),
             ("PAYOUT_LEASE", "30"),

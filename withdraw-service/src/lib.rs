@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod ledger;
 pub mod ports;
 pub mod providers;
+pub mod reconcile;
 pub mod service;
 pub mod store;
 pub mod verification;
@@ -30,7 +31,7 @@ use tonic::service::RoutesBuilder;
 
 pub use config::{Config, SETTINGS};
 pub use domain::policy::Policy;
-pub use providers::{Channel, Other};
+pub use providers::{Channel, Channels, Other};
 pub use service::Timing;
 pub use service::float::FloatGuard;
 pub use verification::{ExpectedHold, ExpectedState, holds_expected, verify};
@@ -98,10 +99,9 @@ async fn launch(
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let store = store::Store::open(&config.database_url).await?;
-    let clock = world.clock.clone();
+    let mut providers = providers::Providers::new(&config.channels, store.clone(), &world)
+        .map_err(anyhow::Error::msg)?;
     let wake = Arc::new(Notify::new());
-    let mut providers =
-        providers::Providers::new(config.wechat, config.alipay, store.clone(), clock);
     for other in others {
         providers.add(other);
     }

@@ -22,9 +22,7 @@ use tonic::Request;
 use tonic::transport::Channel;
 use withdraw_service::domain::method::Method;
 use withdraw_service::ports::LEDGER_TIMEOUT;
-use withdraw_service::{
-    Channel as Payout, Config, FloatGuard, Other, Policy, Timing, start_with, verify,
-};
+use withdraw_service::{Channels, Config, FloatGuard, Other, Policy, Timing, start_with, verify};
 
 use crate::fake::Fake;
 use crate::ledger::FakeLedger;
@@ -57,8 +55,7 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
         account_address: "http://127.0.0.1:1".to_owned(),
         zone: Zone::named("Asia/Shanghai").map_err(anyhow::Error::msg)?,
         policy: Policy::default(),
-        wechat: Payout::Sandbox,
-        alipay: Payout::Sandbox,
+        channels: Channels::sandbox(),
         timing: Timing {
             call_timeout: Duration::from_millis(300),
             ledger_timeout: LEDGER_TIMEOUT,
