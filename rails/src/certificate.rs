@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use md5::{Digest, Md5};
 use num_bigint::BigUint;
 use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::pkix::BasicConstraints;
 
 use crate::Wrong;
 use crate::key::{PublicKey, base64, der};
@@ -74,6 +75,13 @@ impl Certificate {
             i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
         };
         (seconds(&validity.not_before), seconds(&validity.not_after))
+    }
+
+    /// Whether it may issue others: what it signed is worth something only then.
+    #[must_use]
+    pub fn is_authority(&self) -> bool {
+        let constraints = self.0.tbs_certificate().get_extension::<BasicConstraints>();
+        constraints.is_ok_and(|found| found.is_some_and(|(_, constraints)| constraints.ca))
     }
 
     /// Whether `issuer` signed it: the names fit and the signature is right.
