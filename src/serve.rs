@@ -106,11 +106,12 @@ impl System {
         self.simulated.as_ref().map(|sandbox| reachable(sandbox.running.address))
     }
 
-    /// The line that tells that all three answer.
+    /// The line that tells that everything answers.
     #[must_use]
     pub fn ready_line(&self) -> String {
+        let simulated = self.simulated().map(|url| format!(" sandbox={url}")).unwrap_or_default();
         format!(
-            "ready gateway={} account={} withdraw={}",
+            "ready gateway={} account={} withdraw={}{simulated}",
             reachable(self.gateway.address),
             self.account(),
             self.withdraw()
@@ -225,12 +226,14 @@ pub fn command(mut values: Values) -> ExitCode {
 }
 
 fn tell(system: &System) {
-    if let Some(simulated) = system.simulated() {
-        println!("payouts are simulated, nobody receives money: see {simulated}");
-    }
     if std::io::stdout().is_terminal() {
         let gateway = reachable(system.gateway());
         let me = std::env::args().next().unwrap_or_else(|| "cashout".to_owned());
+        if let Some(simulated) = system.simulated() {
+            println!(
+                "Payouts are simulated and nobody receives money: {simulated} shows the books."
+            );
+        }
         println!("Try, in another terminal:");
         println!("  {me} demo    # the people of the documents, and what to ask");
         println!("  {me} token --user 7 --role teacher    # a token for one of them");

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use cashout_common::random::Random;
 use rails::certificate::{Certificate, alipay_root_sn};
 use rails::key::{PrivateKey, PublicKey};
@@ -90,14 +90,21 @@ pub struct Keys {
 pub fn prepare(directory: &Path) -> anyhow::Result<Keys> {
     type Make = fn(&Path, &Random) -> anyhow::Result<()>;
     let random = Random::from_os();
-    for (part, make) in [("wechat", make_wechat as Make), ("alipay", make_alipay)] {
-        if !directory.join(part).exists() {
-            // All of it or nothing: a start that is killed leaves a draft that nobody reads.
-            let draft = directory.join(format!("draft-{:016x}", random.below(u64::MAX)));
-            make(&draft, &random)?;
-            fs::rename(draft, directory.join(part))?;
+    let made = |part: &str, make: Make| -> anyhow::Result<()> {
+        if directory.join(part).exists() {
+            return Ok(());
         }
-    }
+        // All of it or nothing: a start that is killed leaves a draft that nobody reads.
+        let draft = directory.join(format!("draft-{:016x}", random.below(u64::MAX)));
+        make(&draft, &random)?;
+        Ok(fs::rename(draft, directory.join(part))?)
+    };
+    // Making keys is what a first start waits for.
+    std::thread::scope(|scope| {
+        let wechat = scope.spawn(|| made("wechat", make_wechat));
+        made("alipay", make_alipay)?;
+        wechat.join().map_err(|_| anyhow!("no keys were made"))?
+    })?;
     open(directory).with_context(|| format!("the sandbox's keys in {}", directory.display()))
 }
 

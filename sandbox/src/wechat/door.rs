@@ -67,7 +67,7 @@ pub fn verify(sim: &Sim, request: &Request) -> Result<(), Said> {
     }
     let now_s = sim.world.clock.now_us() / 1_000_000;
     let at_s: Option<i64> = given.timestamp.parse().ok();
-    if !at_s.is_some_and(|at_s| at_s.abs_diff(now_s) <= CLOCK_SKEW_S.unsigned_abs()) {
+    if at_s.is_none_or(|at_s| at_s.abs_diff(now_s) > CLOCK_SKEW_S.unsigned_abs()) {
         return Err(wrong("Http头Authorization中的timestamp与发起请求的时间不得超过5分钟"));
     }
     if given.nonce.len() > 32 {
