@@ -6,6 +6,7 @@
 mod cross_check;
 mod demo;
 mod probe;
+mod reconcile;
 mod sandbox;
 mod serve;
 pub mod settings;
@@ -20,6 +21,7 @@ use cashout_common::settings::{Mistakes, Values, with_flags};
 use clap::{ArgMatches, Command};
 
 pub use demo::{Told, play};
+pub use reconcile::{Asked, reconcile};
 pub use serve::{Config, System, start};
 pub use verify::verify;
 
@@ -35,6 +37,7 @@ pub fn run() -> ExitCode {
         "demo" => block_on(async { print_line(demo::demo(values).await) }),
         "sandbox" => sandbox::command(values),
         "verify" => block_on(verify::command(values, matches.get_flag("json"))),
+        "reconcile" => block_on(reconcile::command(values, matches)),
         _ => serve::command(values),
     }
 }
@@ -50,7 +53,14 @@ fn command() -> Command {
     let command = Command::new("cashout")
         .about("Cash-outs on a real ledger: three services in one process")
         .version(env!("CARGO_PKG_VERSION"))
-        .subcommands([serve, token::arguments(), demo, verify::arguments(), sandbox]);
+        .subcommands([
+            serve,
+            token::arguments(),
+            demo,
+            verify::arguments(),
+            reconcile::arguments(),
+            sandbox,
+        ]);
     with_flags(command, &settings::table())
 }
 

@@ -1,12 +1,12 @@
 //! The account service's settings. Must not know: what they are used for beyond their rules.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use cashout_common::settings::{Setting, Values, duration};
 
 use crate::keys::{KeySource, read_files};
+use crate::store::directory;
 
 /// Settings of this service.
 pub const SETTINGS: &[Setting] = &[
@@ -24,8 +24,8 @@ pub const SETTINGS: &[Setting] = &[
         "ACCOUNT_PAYEE_KEY_FILES",
         "",
         "Files with the keys that seal payee bindings, `new,old`: 32 bytes each, in hex or base64; the \
-         first seals, all open. Without it SQLite gets a development key in the data directory; \
-         PostgreSQL needs it.",
+         first seals, all open. Without it SQLite gets a development key, `payee-key` beside its \
+         file; PostgreSQL needs it.",
     ),
     Setting::new(
         "PAYEE_COOLING",
@@ -63,20 +63,22 @@ impl Config {
     }
 }
 
-/// A development key is for one machine, like the data it lies beside: several instances may share a
+/// A development key is for one machine, like the file it lies beside: several instances may share a
 /// PostgreSQL server, and each would make a key of its own.
 fn payee_keys(values: &mut Values) -> Option<KeySource> {
     const NAME: &str = "ACCOUNT_PAYEE_KEY_FILES";
     if values.is_set(NAME) {
         return values.read(NAME, read_files).map(KeySource::Given);
     }
-    if values.text("ACCOUNT_DATABASE_URL").starts_with("postgres") {
+    let url = values.text("ACCOUNT_DATABASE_URL");
+    let beside = directory(&url);
+    // What is neither engine's address is a mistake of that setting.
+    if url.starts_with("postgres") {
         let rule = "must name a file with a key when the database is PostgreSQL (make one with \
                     `openssl rand -hex 32`): the development key is for SQLite only";
         values.mistake(NAME, rule);
-        return None;
     }
-    Some(KeySource::Development(PathBuf::from(values.text("CASHOUT_DATA_DIR"))))
+    beside.map(KeySource::Development)
 }
 
 /// At most a year: more is a slip.
@@ -103,10 +105,15 @@ mod tests {
 
     #[test]
     fn defaults_are_a_day_and_the_development_key() -> Result<(), String> {
-        let config = read(&[("CASHOUT_DATA_DIR", "/d")])?;
-        assert_eq!(config.payee_cooling, Duration::from_secs(86_400));
-        let source = format!("{:?}", config.payee_keys);
-        assert_eq!(source, "Development(\"/d\")");
+        assert_eq!(read(&[])?.payee_cooling, Duration::from_secs(86_400));
+        for (setting, directory) in [
+            (("CASHOUT_DATA_DIR", "/d"), "/d"),
+            (("ACCOUNT_DATABASE_URL", "sqlite:///e/f/a.db?mode=rwc"), "/e/f"),
+            (("ACCOUNT_DATABASE_URL", "sqlite://a.db"), "."),
+        ] {
+            let source = format!("{:?}", read(&[setting])?.payee_keys);
+            assert_eq!(source, format!("Development({directory:?})"), "{setting:?}");
+        }
         assert_eq!(read(&[("PAYEE_COOLING", "0s")])?.payee_cooling, Duration::ZERO);
         Ok(())
     }
@@ -123,9 +130,10 @@ mod tests {
             (vec![("PAYEE_COOLING", "367d")], "PAYEE_COOLING"),
             (vec![("PAYEE_COOLING", "-1s")], "PAYEE_COOLING"),
             (vec![("ACCOUNT_LISTEN", "here")], "ACCOUNT_LISTEN"),
+            (vec![("ACCOUNT_DATABASE_URL", "mysql://x")], "ACCOUNT_DATABASE_URL"),
         ] {
             let told = read(&set).err().unwrap_or_default();
-            assert!(told.starts_with(name), "{name}: {told:?}");
+            assert!(told.starts_with(name) && told.lines().count() == 1, "{name}: {told:?}");
         }
     }
 

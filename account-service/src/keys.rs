@@ -1,5 +1,5 @@
 //! Keys that payee bindings are sealed with, from files: the ones an operator names, or a development
-//! key in the data directory that is made at first start.
+//! key beside the SQLite file that is made at first start.
 //!
 //! Must not know: what is sealed. Nothing here tells a key, not even half of one.
 
@@ -16,7 +16,7 @@ use cashout_common::random::Random;
 
 use crate::sealing::{KEY_BYTES, Key, Keyring};
 
-/// Name of the development key in the data directory.
+/// Name of the development key in its directory.
 const DEVELOPMENT: &str = "payee-key";
 
 /// Where the keys come from.
@@ -36,7 +36,7 @@ impl KeySource {
     pub fn open(&self, random: &Random) -> anyhow::Result<Keyring> {
         match self {
             Self::Given(keys) => Ok(keys.clone()),
-            Self::Development(data_dir) => development(data_dir, random),
+            Self::Development(directory) => development(directory, random),
         }
     }
 }
@@ -70,14 +70,14 @@ fn parse(text: &[u8]) -> Option<Key> {
     Key::new(bytes.as_slice().try_into().ok()?).ok()
 }
 
-/// The development key of a data directory, readable by its owner alone. It lies beside what it seals,
+/// The development key of a directory, readable by its owner alone. It lies beside what it seals,
 /// so it guards copies of the database file and nothing more.
-fn development(data_dir: &Path, random: &Random) -> anyhow::Result<Keyring> {
-    let path = data_dir.join(DEVELOPMENT);
+fn development(directory: &Path, random: &Random) -> anyhow::Result<Keyring> {
+    let path = directory.join(DEVELOPMENT);
     let told = || format!("the development key {}", path.display());
     if !path.exists() {
-        fs::create_dir_all(data_dir).with_context(told)?;
-        make(data_dir, &path, random).with_context(told)?;
+        fs::create_dir_all(directory).with_context(told)?;
+        make(directory, &path, random).with_context(told)?;
     }
     let mode = fs::metadata(&path).with_context(told)?.permissions().mode();
     anyhow::ensure!(mode & 0o077 == 0, "{} must be readable by its owner alone", told());
@@ -88,8 +88,8 @@ fn development(data_dir: &Path, random: &Random) -> anyhow::Result<Keyring> {
 
 /// Written under a name of its own and then linked: whoever makes it at the same moment, all read one
 /// whole key.
-fn make(data_dir: &Path, path: &Path, random: &Random) -> anyhow::Result<()> {
-    let draft = data_dir.join(format!("{DEVELOPMENT}.{}", hex(&random.bytes::<8>())));
+fn make(directory: &Path, path: &Path, random: &Random) -> anyhow::Result<()> {
+    let draft = directory.join(format!("{DEVELOPMENT}.{}", hex(&random.bytes::<8>())));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     file.write_all(hex(&random.bytes::<KEY_BYTES>()).as_bytes())?;
     file.sync_all()?;
@@ -100,7 +100,7 @@ fn make(data_dir: &Path, path: &Path, random: &Random) -> anyhow::Result<()> {
         _ => {}
     }
     // Without the key what it sealed is lost, so its name must be as durable as its bytes.
-    fs::File::open(data_dir)?.sync_all()?;
+    fs::File::open(directory)?.sync_all()?;
     Ok(())
 }
 

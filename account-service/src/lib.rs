@@ -115,3 +115,20 @@ pub async fn holds_found(
     store.database().close().await;
     Ok(found)
 }
+
+/// Everything that left to a counter-account since a moment, by the hold it left from, for a comparison
+/// with a provider's bill.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn payouts_found(
+    database_url: &str,
+    counter: &str,
+    currency: &str,
+    since_us: i64,
+) -> anyhow::Result<Vec<store::payouts::FoundPayout>> {
+    let store = Store::open_read_only(database_url).await?;
+    let found = store.paid_out(counter, currency, since_us).await?;
+    store.database().close().await;
+    Ok(found)
+}

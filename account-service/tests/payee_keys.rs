@@ -104,6 +104,6 @@ async fn the_development_key_lasts_and_its_loss_is_told() -> anyhow::Result<()> 
     }
     std::fs::remove_file(data.path().join("payee-key"))?;
     let told = Stack::with(config()?).await.err().map(|e| format!("{e:#}")).unwrap_or_default();
-    assert!(told.contains("payee-key") && told.contains("data directory"), "{told}");
+    assert!(told.contains("payee-key") && told.contains("beside the SQLite file"), "{told}");
     Ok(())
 }

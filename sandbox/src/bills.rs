@@ -25,8 +25,7 @@ pub fn distort(sim: &Sim, provider: Provider, flows: &mut Vec<Flow>) {
     let mut made = Vec::new();
     for mut flow in std::mem::take(flows) {
         let names = [flow.number.as_str(), flow.third_no.as_str()];
-        let trouble =
-            locked(&sim.faults).take(provider, Operation::Bill, &names, &sim.world.random);
+        let trouble = locked(&sim.faults).take(provider, Operation::Row, &names, &sim.world.random);
         if trouble.has(Kind::HideRow) {
             continue;
         }

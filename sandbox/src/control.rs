@@ -283,6 +283,7 @@ async fn acted(sim: &Sim, number: &str, act: &str, body: &Value) -> Result<Value
                 "fail" => payout.end_as_failed(&code, now_us),
                 _ => payout.refund(&code, now_us),
             };
+            payout.advance(now_us);
             (done, payout.state.word())
         });
         (done, done.map_or("", |(_, state)| state).to_owned())

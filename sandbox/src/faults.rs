@@ -109,11 +109,13 @@ pub enum Operation {
     Notify,
     /// What there is to pay with.
     Balance,
-    /// A row of a bill.
+    /// Where a bill can be fetched.
     Bill,
+    /// One row of a bill.
+    Row,
     /// Certificates.
     Certificates,
-    /// All of them.
+    /// All that a merchant calls: not notifications, nor rows.
     Any,
 }
 
@@ -128,6 +130,7 @@ impl Operation {
             Self::Notify => "notify",
             Self::Balance => "balance",
             Self::Bill => "bill",
+            Self::Row => "row",
             Self::Certificates => "certificates",
             Self::Any => "any",
         }
@@ -200,8 +203,9 @@ impl Fault {
     }
 
     fn fits(&self, provider: Provider, operation: Operation, names: &[&str]) -> bool {
+        let called = !matches!(operation, Operation::Notify | Operation::Row);
         (self.provider.is_empty() || self.provider == provider.word())
-            && (self.operation == Operation::Any || self.operation == operation)
+            && (self.operation == operation || (self.operation == Operation::Any && called))
             && (self.matching.is_empty() || names.iter().any(|n| n.contains(&self.matching)))
     }
 }

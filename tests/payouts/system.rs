@@ -51,7 +51,10 @@ impl System {
             [free_port()?, free_port()?, free_port()?, free_port()?]
                 .map(|port| format!("127.0.0.1:{port}"));
         let url = |address: &str| format!("http://{address}");
+        let payee_key = data.path().join("payee-key-of-test");
+        std::fs::write(&payee_key, "5a".repeat(32))?;
         let mut settings = vec![
+            ("ACCOUNT_PAYEE_KEY_FILES", payee_key.display().to_string()),
             ("CASHOUT_DATA_DIR", data.path().display().to_string()),
             ("SANDBOX_LISTEN", simulator.clone()),
             ("SANDBOX_ALIPAY_NOTIFY_URL", format!("{}/notify/alipay", url(&gateway))),
@@ -66,7 +69,7 @@ impl System {
         ];
         settings.extend(QUICK.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let witness = Process::start("cashout", &["sandbox"], &settings)?;
-        let keys = sandbox::keys::Keys::prepare(&data.path().join("sandbox"))?;
+        let keys = sandbox::keys::prepare(&data.path().join("sandbox"))?;
         for (name, value) in keys.settings(simulator.parse()?) {
             if !settings.iter().any(|(known, _)| *known == name) {
                 settings.push((name, value));

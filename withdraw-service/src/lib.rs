@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod ledger;
 pub mod ports;
 pub mod providers;
+pub mod reconcile;
 pub mod service;
 pub mod store;
 pub mod verification;

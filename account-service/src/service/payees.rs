@@ -62,8 +62,8 @@ impl Payees {
         anyhow::ensure!(
             used.is_empty(),
             "ACCOUNT_PAYEE_KEY_FILES: payee bindings in the database are sealed with the key {}, and \
-             only {} is here; add the file of the missing key (the development key is `payee-key` in \
-             the data directory)",
+             only {} is here; add the file of the missing key (the development key is `payee-key` \
+             beside the SQLite file)",
             used.join(", "),
             ours.join(", "),
         );

@@ -220,7 +220,10 @@ fn open_wechat(files: &Files<'_>) -> anyhow::Result<Wechat> {
     let (_, certificate) = files.identity("platform_cert.pem", "platform_cert_key.pem")?;
     let key = files.key("platform_private_key.pem")?;
     let public = PublicKey::read(&files.text("platform_public_key.pem")?)?;
-    ensure!(public.to_pem() == key.public()?.to_pem(), "platform_public_key.pem has another key");
+    ensure!(
+        public.to_pem() == key.public()?.to_pem(),
+        "platform_private_key.pem does not fit platform_public_key.pem"
+    );
     let serial = files.text("platform_key_id")?.trim().to_owned();
     ensure!(serial.starts_with("PUB_KEY_ID_"), "platform_key_id is no id of a public key");
     Ok(Wechat {

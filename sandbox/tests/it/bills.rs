@@ -34,7 +34,7 @@ async fn the_fund_flow_of_a_day_is_there_the_next_morning() -> anyhow::Result<()
     assert_eq!(told["code"], "NO_STATEMENT_EXIST");
     bench.control("POST", "clock", json!({"ahead_s": 22 * 3600})).await?;
     for (fault, number) in [("hide_row", "N2"), ("double_row", "N3"), ("amount", "N4")] {
-        bench.fault(json!({"fault": fault, "operation": "bill", "match": number})).await?;
+        bench.fault(json!({"fault": fault, "operation": "row", "match": number})).await?;
     }
     let (_, told) = bench.wechat("GET", ask, &Value::Null).await?;
     let url = told["download_url"].as_str().unwrap_or_default();

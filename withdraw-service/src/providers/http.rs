@@ -87,11 +87,12 @@ pub struct Http {
 }
 
 impl Http {
-    /// No connection yet.
+    /// No connection yet. Without `https` nothing but loopback can be reached, and the machine's root
+    /// certificates are not read: a simulator needs none.
     ///
     /// # Errors
     /// When TLS cannot be set up, e.g. because the machine has no root certificates.
-    pub fn new(patience: Patience) -> Result<Self, String> {
+    pub fn new(patience: Patience, https: bool) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("cashout/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -102,9 +103,9 @@ impl Http {
             .connect_timeout(patience.connect)
             .read_timeout(patience.read)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .tcp_nodelay(true)
-            .build();
-        let client = client.map_err(|error| format!("no HTTPS: {error}"))?;
+            .tcp_nodelay(true);
+        let client = if https { client } else { client.tls_certs_only([]) };
+        let client = client.build().map_err(|error| format!("no HTTPS: {error}"))?;
         Ok(Self { client, patience })
     }
 

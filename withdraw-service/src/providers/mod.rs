@@ -87,7 +87,7 @@ impl Channels {
 pub struct Providers {
     wechat: Channel,
     alipay: Channel,
-    all: Vec<(&'static str, Arc<dyn Provider>)>,
+    all: Vec<Named>,
     /// Methods that a provider was added for.
     taken: Vec<(Method, &'static str)>,
 }
@@ -103,6 +103,9 @@ pub struct Other {
     pub provider: Arc<dyn Provider>,
 }
 
+/// A provider with its name.
+pub type Named = (&'static str, Arc<dyn Provider>);
+
 impl Providers {
     /// The providers of a service.
     ///
@@ -115,21 +118,8 @@ impl Providers {
             }
         }
         let sandbox = sandbox::Sandbox::new(store, world.clock.clone());
-        let mut all: Vec<(&'static str, Arc<dyn Provider>)> =
-            vec![(sandbox::NAME, Arc::new(sandbox))];
-        if channels.merchant.is_some() || channels.application.is_some() {
-            let http = Http::new(Patience::default())?;
-            if let Some(merchant) = &channels.merchant {
-                warn_of_end("WECHAT_MERCHANT_CERT_FILE", merchant.valid_until_s, world);
-                let rail = Wechat::new(merchant.clone(), http.clone(), world.clone());
-                all.push((wechat::NAME, Arc::new(rail)));
-            }
-            if let Some(application) = &channels.application {
-                warn_of_end("ALIPAY_APP_CERT_FILE", application.valid_until_s, world);
-                let rail = Alipay::new(application.clone(), http, world.clone());
-                all.push((alipay::NAME, Arc::new(rail)));
-            }
-        }
+        let mut all = rails(channels, world)?;
+        all.push((sandbox::NAME, Arc::new(sandbox)));
         Ok(Self { wechat: channels.wechat, alipay: channels.alipay, all, taken: Vec::new() })
     }
 
@@ -173,6 +163,39 @@ impl Providers {
         let found = self.all.iter().find(|(known, _)| *known == name);
         found.map(|(_, provider)| provider.clone())
     }
+
+    /// Every provider that is configured, with its name.
+    #[must_use]
+    pub fn all(&self) -> &[Named] {
+        &self.all
+    }
+}
+
+/// The real providers that are configured.
+fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
+    let merchant = channels.merchant.as_ref().map(|merchant| (wechat::NAME, &merchant.url));
+    let application = channels.application.as_ref().map(|own| (alipay::NAME, &own.url));
+    let mut all: Vec<Named> = Vec::new();
+    let urls: Vec<_> = merchant.into_iter().chain(application).collect();
+    for (provider, _) in urls.iter().filter(|(_, url)| url.scheme() == "http") {
+        tracing::warn!(provider, "payouts go to a simulator: nobody receives money");
+    }
+    if urls.is_empty() {
+        return Ok(all);
+    }
+    let https = urls.iter().any(|(_, url)| url.scheme() == "https");
+    let http = Http::new(Patience::default(), https)?;
+    if let Some(merchant) = &channels.merchant {
+        warn_of_end("WECHAT_MERCHANT_CERT_FILE", merchant.valid_until_s, world);
+        let rail = Wechat::new(merchant.clone(), http.clone(), world.clone());
+        all.push((wechat::NAME, Arc::new(rail)));
+    }
+    if let Some(application) = &channels.application {
+        warn_of_end("ALIPAY_APP_CERT_FILE", application.valid_until_s, world);
+        let rail = Alipay::new(application.clone(), http, world.clone());
+        all.push((alipay::NAME, Arc::new(rail)));
+    }
+    Ok(all)
 }
 
 /// Warns a month before a certificate of ours ends: the provider refuses everything from then on.

@@ -1,6 +1,7 @@
 //! The float guard: asks each provider now and then what is there to pay with, and compares it with what
 //! waits. Too little pauses the payouts of that provider and sounds an alarm; enough resumes them, if it
-//! was the balance that paused them. No answer changes nothing. Providers do not wait for each other.
+//! was the balance that paused them. No answer changes nothing, so a provider that turns payouts down for
+//! its balance and does not tell it is resumed by a person. Providers do not wait for each other.
 //!
 //! Must not know: how a provider is asked.
 

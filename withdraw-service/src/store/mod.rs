@@ -5,9 +5,11 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod billed;
 pub mod book;
 pub mod cases;
 pub mod channels;
+pub mod differences;
 pub mod due;
 pub mod history;
 pub mod listing;

@@ -28,12 +28,15 @@ fn same_bytes(fake: &Fake) -> bool {
     asked.windows(2).all(|two| two[0].number == two[1].number && two[0].body == two[1].body)
 }
 
+/// What it is called, answers to sendings and to questions, the outcome, the calls.
+type Case = (&'static str, Vec<Answer>, Vec<Answer>, Status, &'static [&'static str]);
+
 #[tokio::test]
 async fn a_payee_that_cannot_be_paid_gets_the_money_back_once_a_question_confirms_it()
 -> anyhow::Result<()> {
     let unknown = || Answer::NotFound;
     let pending = Answer::pending;
-    let table: [(&str, Vec<Answer>, Vec<Answer>, Status, &[&str]); 7] = [
+    let table: [Case; 7] = [
         (
             "confirmed",
             vec![rejected()],

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use withdraw_service::Other;
 use withdraw_service::domain::method::Method;
 use withdraw_service::ports::{
@@ -33,7 +34,11 @@ struct Script {
 
 /// The provider. Once its script is used up it pays what is sent and knows no number.
 #[derive(Debug, Default)]
-pub struct Fake(Mutex<Script>);
+pub struct Fake {
+    script: Mutex<Script>,
+    /// While true, sendings are not answered.
+    pub hang: watch::Sender<bool>,
+}
 
 impl Fake {
     /// A provider with the answers to its first sendings and questions.
@@ -44,7 +49,7 @@ impl Fake {
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it answers next.
@@ -138,7 +143,12 @@ impl Provider for Fake {
 
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
         let answer = self.note("send", request).sends.pop_front().unwrap_or_else(paid);
-        std::future::ready(answer).boxed()
+        let mut hang = self.hang.subscribe();
+        async move {
+            let _ = hang.wait_for(|hang| !hang).await;
+            answer
+        }
+        .boxed()
     }
 
     fn query(&self, request: SendRequest) -> BoxFuture<'static, Answer> {

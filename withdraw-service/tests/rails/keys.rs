@@ -197,9 +197,7 @@ pub fn rails_of(channels: &Channels) -> anyhow::Result<Rails> {
     let world = World { clock: clock.clone(), random: Random::seeded(1) };
     let soon = Duration::from_millis(300);
     let patience = Patience { connect: soon, read: soon, call: soon, bill: soon };
-    let began = std::time::Instant::now();
-    let http = Http::new(patience).map_err(anyhow::Error::msg)?;
-    eprintln!("HTTP {:?}", began.elapsed());
+    let http = Http::new(patience, false).map_err(anyhow::Error::msg)?;
     let none = || anyhow::anyhow!("not configured");
     let merchant = channels.merchant.clone().ok_or_else(none)?;
     let application = channels.application.clone().ok_or_else(none)?;

@@ -6,6 +6,7 @@ mod alipay_certificates;
 mod alipay_notices;
 mod alipay_orders;
 mod bills;
+mod channels;
 mod keys;
 mod peer;
 mod settings;

@@ -7,6 +7,8 @@ use withdraw_service::ports::{Incoming, Notice, Provider, Unheard};
 use crate::keys::{API_KEYS, MCH_ID, NOON_S, keys, rails};
 use crate::peer::Signed;
 
+type Headers = Vec<(String, String)>;
+
 fn bill() -> Value {
     json!({
         "out_bill_no": "P20260303000000000001", "transfer_bill_no": "133", "state": "SUCCESS",
@@ -65,7 +67,7 @@ async fn forgeries_are_not_heard() -> anyhow::Result<()> {
     let body = event(&bill(), API_KEYS[0])?.to_string();
     let own = || Signed::right(&keys.platform);
     let right = signed(&own(), body.clone());
-    let headers = |change: &dyn Fn(&mut Vec<(String, String)>)| {
+    let headers = |change: &dyn Fn(&mut Headers)| {
         let mut incoming = right.clone();
         change(&mut incoming.headers);
         incoming

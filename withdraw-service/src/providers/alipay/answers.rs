@@ -4,7 +4,7 @@
 use cashout_common::money::parse_amount;
 use serde::Deserialize;
 
-use super::gateway::Code;
+use super::signed::Code;
 use super::table::{self, State};
 use crate::ports::{Answer, SendRequest};
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Alipay;
-use super::gateway::{Code, call};
+use super::signed::{Code, call};
 use super::table::shown;
 use crate::providers::http::{BILL_CAP, Call, address};
 use crate::providers::observe;

@@ -6,10 +6,10 @@
 mod answers;
 mod bill;
 mod certificates;
-mod gateway;
 mod notice;
 mod order;
 mod settings;
+mod signed;
 pub mod table;
 
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Alipay {
     }
 
     async fn sent(&self, request: &SendRequest) -> Answer {
-        match gateway::call(self, TRANSFER, &request.body).await {
+        match signed::call(self, TRANSFER, &request.body).await {
             Ok(node) => answers::sent(request, &node),
             Err(why) => Answer::unknown(why),
         }
@@ -59,7 +59,7 @@ impl Alipay {
 
     async fn queried(&self, request: &SendRequest) -> Answer {
         let content = order::query(&request.number);
-        match gateway::call(self, QUERY, content.as_bytes()).await {
+        match signed::call(self, QUERY, content.as_bytes()).await {
             Ok(node) => answers::asked(request, &node),
             Err(why) => Answer::unknown(why),
         }
