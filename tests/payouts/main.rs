@@ -9,6 +9,7 @@
 mod drive;
 mod judge;
 #[path = "../end_to_end/support/process.rs"]
+#[allow(dead_code, reason = "the other tests use the rest of it")]
 mod process;
 mod scripts;
 mod system;

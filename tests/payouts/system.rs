@@ -69,7 +69,7 @@ impl System {
         ];
         settings.extend(QUICK.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let witness = Process::start("cashout", &["sandbox"], &settings)?;
-        let keys = sandbox::keys::prepare(&data.path().join("sandbox"))?;
+        let keys = sandbox::keys::prepare(&data.path().join("sandbox/keys"))?;
         for (name, value) in keys.settings(simulator.parse()?) {
             if !settings.iter().any(|(known, _)| *known == name) {
                 settings.push((name, value));

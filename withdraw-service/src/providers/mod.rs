@@ -172,7 +172,10 @@ impl Providers {
 }
 
 /// The real providers that are configured.
-fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
+///
+/// # Errors
+/// When there is no TLS on this machine.
+pub fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
     let merchant = channels.merchant.as_ref().map(|merchant| (wechat::NAME, &merchant.url));
     let application = channels.application.as_ref().map(|own| (alipay::NAME, &own.url));
     let mut all: Vec<Named> = Vec::new();

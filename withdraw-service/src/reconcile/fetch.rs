@@ -5,8 +5,7 @@ use cashout_common::world::World;
 
 use super::{Day, Source};
 use crate::config::Config;
-use crate::providers::Providers;
-use crate::store::Store;
+use crate::providers::rails;
 
 /// The bill of a finished day, as the provider gives it.
 ///
@@ -18,15 +17,9 @@ pub async fn fetch(
     day: Day,
     world: &World,
 ) -> anyhow::Result<Vec<u8>> {
-    let store = Store::open(&config.database_url).await?;
-    let clock = world.clock.clone();
-    let providers = Providers::new(config.wechat, config.alipay, store.clone(), clock);
-    let provider = providers.named(source.name());
-    let provider = provider.with_context(|| format!("{} is not set up here", source.name()));
-    let fetched = match provider {
-        Ok(provider) => provider.bill(day.name()).await.map_err(|why| anyhow!(why)),
-        Err(error) => Err(error),
-    };
-    store.close().await;
-    fetched
+    let all = rails(&config.channels, world).map_err(anyhow::Error::msg)?;
+    let found = all.into_iter().find(|(name, _)| *name == source.name());
+    let (name, provider) =
+        found.with_context(|| format!("{} is not set up here", source.name()))?;
+    provider.bill(day.name()).await.map_err(|why| anyhow!("{name}: {why}"))
 }
