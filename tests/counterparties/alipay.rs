@@ -6,7 +6,7 @@ use rails::key::from_base64;
 use sandbox::keys::{ALIPAY_APP_ID, ALIPAY_USER_ID};
 use serde_json::{Value, json};
 
-use crate::endpoint::deliver;
+use crate::endpoint::Endpoint;
 use crate::sdk::{ALIPAY_NODE, ALIPAY_PYTHON, PYTHON_ALIPAY, Sdk};
 use crate::world::World;
 
@@ -235,22 +235,23 @@ async fn the_sdks_number_certificates_as_we_do() -> anyhow::Result<()> {
 /// Notifications in both charsets, and some that must not be heard.
 async fn makes_notifications_that_we_hear(sdk: Sdk, charsets: &[&str]) -> anyhow::Result<()> {
     let Some(world) = World::start().await? else { return Ok(()) };
+    let endpoint = Endpoint::open(&world).await?;
     for charset in charsets {
         let key = world.file("alipay/alipay_key.pem")?;
         let made = sdk.ask(&notification(&world, charset, &key)?).await?.ok()?;
-        let heard = deliver(&world, "alipay", &made).await?;
+        let heard = endpoint.deliver("alipay", &made).await?;
         assert_eq!((heard.status, heard.body.as_str()), (200, "success"), "{charset}");
 
         let mut changed = made.clone();
         let body = made["body"].as_str().unwrap_or_default();
         changed["body"] = json!(body.replacen("100.50", "900.50", 1));
         assert_ne!(made, changed);
-        let heard = deliver(&world, "alipay", &changed).await?;
+        let heard = endpoint.deliver("alipay", &changed).await?;
         assert_ne!(heard.body, "success", "{charset}");
 
         let foreign = World::foreign_key()?.to_pem();
         let made = sdk.ask(&notification(&world, charset, &foreign)?).await?.ok()?;
-        assert_ne!(deliver(&world, "alipay", &made).await?.body, "success", "{charset}");
+        assert_ne!(endpoint.deliver("alipay", &made).await?.body, "success", "{charset}");
     }
     Ok(())
 }

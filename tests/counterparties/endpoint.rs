@@ -1,16 +1,14 @@
-//! Our own door for notifications, to which tests deliver what SDKs made. Must not know: any SDK.
+//! Our own door for notifications, to which tests deliver what SDKs made: the gateway of a whole system
+//! that pays through the simulator. Must not know: any SDK.
 
 use anyhow::Context;
-use rails::alipay::{parameters, signed_text, value};
-use rails::certificate::Certificate;
-use rails::key::PublicKey;
-use rails::seal::ApiKey;
-use rails::wechat::answer_text;
-use serde_json::{Map, Value};
+use cashout_common::settings::Values;
+use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::world::World;
 
-/// What a door answers.
+/// What the door answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
     /// HTTP status.
@@ -19,50 +17,48 @@ pub struct Acknowledged {
     pub body: String,
 }
 
-/// Delivers a notification `{headers, body}` to `/notify/{provider}`.
-///
-/// Until the gateway is connected here, what its endpoint does first is done in its place: the signature
-/// over the raw bytes, then opening what is sealed. TO CONNECT: start the stack with `world`'s keys and
-/// POST to its gateway; the tests only look at status and body.
-///
-/// # Errors
-/// When it cannot be delivered.
-pub async fn deliver(world: &World, provider: &str, made: &Value) -> anyhow::Result<Acknowledged> {
-    let headers = made["headers"].as_object().context("no headers")?;
-    let body = made["body"].as_str().context("no body")?;
-    let (heard, yes, no) = match provider {
-        "wechat" => (wechat(world, headers, body).is_ok(), (204, ""), (401, "FAIL")),
-        _ => (alipay(world, body)?, (200, "success"), (200, "fail")),
-    };
-    let (status, body) = if heard { yes } else { no };
-    Ok(Acknowledged { status, body: body.to_owned() })
+/// The door, and the system behind it.
+pub struct Endpoint {
+    system: cashout::System,
+    client: reqwest::Client,
+    _data: TempDir,
 }
 
-fn wechat(world: &World, headers: &Map<String, Value>, body: &str) -> anyhow::Result<()> {
-    let header = |name: &str| headers.get(name).and_then(Value::as_str).context("a header misses");
-    let certificate = Certificate::read(&world.file("wechat/platform_cert.pem")?)?;
-    let key = if header("wechatpay-serial")? == certificate.serial_hex() {
-        certificate.public_key()?
-    } else {
-        PublicKey::read(&world.file("wechat/platform_public_key.pem")?)?
-    };
-    let text =
-        answer_text(header("wechatpay-timestamp")?, header("wechatpay-nonce")?, body.as_bytes());
-    anyhow::ensure!(key.verifies(&text, header("wechatpay-signature")?), "forged");
-    let told: Value = serde_json::from_str(body)?;
-    let part = |name: &str| told["resource"][name].as_str().context("not sealed");
-    let opened = ApiKey::read(&world.file("wechat/api_v3_key")?)?.open(
-        part("nonce")?,
-        part("associated_data")?,
-        part("ciphertext")?,
-    )?;
-    let _: Value = serde_json::from_slice(&opened)?;
-    Ok(())
-}
+impl Endpoint {
+    /// Starts a system on SQLite with the keys that the simulator made for its merchant.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn open(world: &World) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut set = vec![
+            ("CASHOUT_DATA_DIR", data.path().display().to_string()),
+            ("GATEWAY_LISTEN", "127.0.0.1:0".to_owned()),
+            ("ACCOUNT_LISTEN", "127.0.0.1:0".to_owned()),
+            ("WITHDRAW_LISTEN", "127.0.0.1:0".to_owned()),
+        ];
+        set.extend(world.settings());
+        let set: Vec<(&'static str, &str)> = set.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        let mut values = Values::given(&cashout::settings::table(), &set);
+        let config = cashout::Config::read(&mut values);
+        let real = cashout_common::world::World::real();
+        let system = cashout::start(values.finish(config)?, real).await?;
+        system.ready().await?;
+        Ok(Self { system, client: reqwest::Client::new(), _data: data })
+    }
 
-fn alipay(world: &World, body: &str) -> anyhow::Result<bool> {
-    let form = parameters(body.as_bytes());
-    let key = Certificate::read(&world.file("alipay/alipay_cert.pem")?)?.public_key()?;
-    let sign = String::from_utf8_lossy(value(&form, "sign")).into_owned();
-    Ok(key.verifies(&signed_text(&form, &["sign", "sign_type"]), &sign))
+    /// Delivers a notification `{headers, body}` to `/notify/{provider}`, byte by byte.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn deliver(&self, provider: &str, made: &Value) -> anyhow::Result<Acknowledged> {
+        let url = format!("http://{}/notify/{provider}", self.system.gateway());
+        let body = made["body"].as_str().context("no body")?;
+        let mut call = self.client.post(url).body(body.to_owned());
+        for (name, value) in made["headers"].as_object().context("no headers")? {
+            call = call.header(name, value.as_str().context("a header that is no text")?);
+        }
+        let answer = call.send().await?;
+        Ok(Acknowledged { status: answer.status().as_u16(), body: answer.text().await? })
+    }
 }

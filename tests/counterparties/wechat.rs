@@ -4,7 +4,7 @@
 use sandbox::keys::{MCHID, WECHAT_APP_ID};
 use serde_json::{Value, json};
 
-use crate::endpoint::deliver;
+use crate::endpoint::Endpoint;
 use crate::sdk::{Sdk, WECHAT_NODE, WECHAT_PYTHON};
 use crate::world::World;
 
@@ -137,24 +137,25 @@ async fn is_refused_with_a_foreign_key_and_refuses_foreign_answers(sdk: Sdk) -> 
 /// Notifications signed by either of the platform's keys, and some that must not be heard.
 async fn makes_notifications_that_we_hear(sdk: Sdk) -> anyhow::Result<()> {
     let Some(world) = World::start().await? else { return Ok(()) };
+    let endpoint = Endpoint::open(&world).await?;
     let keys = world.wechat_keys()?;
     for (serial, key) in [
         (&keys["platform_key_id"], "wechat/platform_private_key.pem"),
         (&keys["platform_cert_serial"], "wechat/platform_cert_key.pem"),
     ] {
         let made = sdk.ask(&notification(&world, serial, &world.file(key)?)?).await?.ok()?;
-        let heard = deliver(&world, "wechat", &made).await?;
+        let heard = endpoint.deliver("wechat", &made).await?;
         assert!([200, 204].contains(&heard.status), "{key}: {heard:?}");
 
         let mut changed = made.clone();
         let body = made["body"].as_str().unwrap_or_default();
         changed["body"] = json!(body.replacen("SUCCESS", "SUCCESs", 1).replacen('1', "2", 1));
-        let heard = deliver(&world, "wechat", &changed).await?;
+        let heard = endpoint.deliver("wechat", &changed).await?;
         assert!(heard.status >= 400, "{key}: {heard:?}");
     }
     let foreign = World::foreign_key()?.to_pem();
     let made = sdk.ask(&notification(&world, &keys["platform_key_id"], &foreign)?).await?.ok()?;
-    let heard = deliver(&world, "wechat", &made).await?;
+    let heard = endpoint.deliver("wechat", &made).await?;
     assert!(heard.status >= 400, "{heard:?}");
     Ok(())
 }
