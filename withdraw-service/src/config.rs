@@ -10,11 +10,30 @@ use rust_decimal::Decimal;
 
 use crate::domain::policy::Policy;
 use crate::ports::LEDGER_TIMEOUT;
-use crate::providers::Channel;
+use crate::providers::Channels;
+use crate::providers::settings::{ALIPAY, WECHAT};
 use crate::service::Timing;
+use crate::service::float::FloatGuard;
 
 /// The settings of this service; those of every process are `cashout_common::settings::SHARED`.
-pub const SETTINGS: &[Setting] = &[
+pub const SETTINGS: &[Setting] =
+    &joined::<{ OWN.len() + WECHAT.len() + ALIPAY.len() }>([OWN, WECHAT, ALIPAY]);
+
+const fn joined<const ALL: usize>(tables: [&[Setting]; 3]) -> [Setting; ALL] {
+    let mut all = [tables[0][0]; ALL];
+    let (mut filled, mut table, mut at) = (0, 0, 0);
+    while filled < ALL {
+        if at == tables[table].len() {
+            (table, at) = (table + 1, 0);
+            continue;
+        }
+        all[filled] = tables[table][at];
+        (filled, at) = (filled + 1, at + 1);
+    }
+    all
+}
+
+const OWN: &[Setting] = &[
     Setting::new("WITHDRAW_LISTEN", "127.0.0.1:50052", "Address the withdraw service listens on."),
     Setting::new(
         "WITHDRAW_DATABASE_URL",
@@ -40,8 +59,6 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Amount above which two reviewers must approve; empty for never.",
     ),
-    Setting::new("WECHAT_PROVIDER", "sandbox", "Who pays by WeChat: `sandbox` or `off`."),
-    Setting::new("ALIPAY_PROVIDER", "sandbox", "Who pays by Alipay: `sandbox` or `off`."),
     Setting::new(
         "PAYOUT_CALL_TIMEOUT",
         "5s",
@@ -65,6 +82,16 @@ pub const SETTINGS: &[Setting] = &[
         "72h",
         "How long a provider may work on a payout before it becomes a case for a person.",
     ),
+    Setting::new(
+        "FLOAT_CHECK_EVERY",
+        "60s",
+        "How often a provider's balance is compared with what waits for it; at least 1s.",
+    ),
+    Setting::new(
+        "FLOAT_RESERVE",
+        "0",
+        "Amount that is to be left at each provider: payouts pause before it is used.",
+    ),
 ];
 
 /// What the service needs to start.
@@ -80,12 +107,12 @@ pub struct Config {
     pub zone: Zone,
     /// The rules of cash-outs.
     pub policy: Policy,
-    /// Who pays by WeChat.
-    pub wechat: Channel,
-    /// Who pays by Alipay.
-    pub alipay: Channel,
+    /// Who pays by WeChat and by Alipay.
+    pub channels: Channels,
     /// How patient payouts are.
     pub timing: Timing,
+    /// How providers' balances are watched.
+    pub float: FloatGuard,
 }
 
 impl Config {
@@ -97,18 +124,18 @@ impl Config {
         let zone = values.read("CASHOUT_TIME_ZONE", Zone::named);
         let account_address = values.read("ACCOUNT_ADDRESS", address);
         let policy = read_policy(values);
-        let wechat = values.parse("WECHAT_PROVIDER");
-        let alipay = values.parse("ALIPAY_PROVIDER");
+        let channels = Channels::read(values);
         let timing = read_timing(values);
+        let float = read_float(values);
         Some(Self {
             listen: listen?,
             database_url: database_url?,
             account_address: account_address?,
             zone: zone?,
             policy: policy?,
-            wechat: wechat?,
-            alipay: alipay?,
+            channels: channels?,
             timing: timing?,
+            float: float?,
         })
     }
 }
@@ -193,6 +220,17 @@ fn read_timing(values: &mut Values) -> Option<Timing> {
     })
 }
 
+fn read_float(values: &mut Values) -> Option<FloatGuard> {
+    let check_every = values.read("FLOAT_CHECK_EVERY", |text| {
+        let short = || "must be at least 1s".to_owned();
+        duration(text).and_then(|d| Some(d).filter(|d| d.as_secs() >= 1).ok_or_else(short))
+    });
+    let reserve_minor = values.read("FLOAT_RESERVE", |text| {
+        if matches!(text, "0" | "0.0" | "0.00") { Ok(0) } else { amount(text) }
+    });
+    Some(FloatGuard { check_every: check_every?, reserve_minor: reserve_minor? })
+}
+
 fn positive(text: &str) -> Result<Duration, String> {
     let zero = || "must be more than 0".to_owned();
     duration(text).and_then(|d| Some(d).filter(|d| !d.is_zero()).ok_or_else(zero))
@@ -219,6 +257,7 @@ mod tests {
         assert_eq!(config.database_url, "sqlite://./data/withdraw.db");
         let (timing, own) = (config.timing, Timing::default());
         assert_eq!((timing.lease, timing.pending_limit), (own.lease, own.pending_limit));
+        assert_eq!(config.float, FloatGuard::default());
         // What a killed instance had begun is taken over and finished within half a minute.
         assert_eq!(timing.lease, Duration::from_secs(10));
         Ok(())
@@ -234,11 +273,13 @@ mod tests {
             ("CASH_INTERVAL_DAYS", "-1"),
             ("CASH_FEE_RATE", "1.01"),
             ("CASH_TWO_REVIEWERS_ABOVE", "many"),
-            ("WECHAT_PROVIDER", "wechat"),
+            ("WECHAT_PROVIDER", "alipay"),
             ("PAYOUT_CALL_TIMEOUT", "60s"),
             ("PAYOUT_BACKOFF_MIN", "0s"),
             ("PAYOUT_LEASE", "30"),
             ("PAYOUT_PENDING_LIMIT", "0s"),
+            ("FLOAT_CHECK_EVERY", "999ms"),
+            ("FLOAT_RESERVE", "-1"),
             ("CASHOUT_TIME_ZONE", "Mars/Base"),
         ];
         let told = read(&wrong).err().unwrap_or_default();

@@ -76,13 +76,19 @@ impl Stack {
         world: World,
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
+        let payee_key = data.path().join("payee-key-of-test");
+        std::fs::write(&payee_key, "5a".repeat(32))?;
         let mut all: Vec<(&'static str, String)> = vec![
             ("CASHOUT_DATA_DIR", data.path().display().to_string()),
             ("ACCOUNT_DATABASE_URL", account_database.url.clone()),
             ("WITHDRAW_DATABASE_URL", withdraw_database.url.clone()),
+            ("ACCOUNT_PAYEE_KEY_FILES", payee_key.display().to_string()),
+            ("PAYEE_COOLING", "0s".to_owned()),
             ("GATEWAY_LISTEN", "127.0.0.1:0".to_owned()),
             ("ACCOUNT_LISTEN", "127.0.0.1:0".to_owned()),
             ("WITHDRAW_LISTEN", "127.0.0.1:0".to_owned()),
+            ("WECHAT_PROVIDER", "sandbox".to_owned()),
+            ("ALIPAY_PROVIDER", "sandbox".to_owned()),
         ];
         all.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let system = run(&all, &world).await?;

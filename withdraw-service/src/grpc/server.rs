@@ -43,6 +43,17 @@ impl Server {
         let decision = Decision { verdict, reviewer: person(metadata)?, remark };
         told(self.core.decide(id, decision).await?)
     }
+
+    async fn switch(
+        &self,
+        provider: String,
+        pauses: bool,
+        operator: i64,
+        reason: String,
+    ) -> Answer<wire::Channel> {
+        let switched = self.core.switch_channel(provider, pauses, operator, reason).await?;
+        Ok(Response::new(convert::channel(switched)))
+    }
 }
 
 fn person(metadata: &MetadataMap) -> Result<i64, Failure> {
@@ -201,34 +212,46 @@ impl wire::withdraw_service_server::WithdrawService for Server {
 
     async fn cancel_payout(
         &self,
-        _: Request<wire::CancelPayoutRequest>,
+        request: Request<wire::CancelPayoutRequest>,
     ) -> Answer<wire::Withdrawal> {
-        Err(Status::unimplemented("not yet"))
+        let operator = person(request.metadata())?;
+        let r = request.into_inner();
+        told(self.core.cancel_payout(r.id, operator, r.reason).await?)
     }
 
     async fn list_channels(
         &self,
         _: Request<wire::ListChannelsRequest>,
     ) -> Answer<wire::ListChannelsResponse> {
-        Err(Status::unimplemented("not yet"))
+        let channels = self.core.channels().await?.into_iter().map(convert::channel).collect();
+        Ok(Response::new(wire::ListChannelsResponse { channels }))
     }
 
-    async fn pause_channel(&self, _: Request<wire::PauseChannelRequest>) -> Answer<wire::Channel> {
-        Err(Status::unimplemented("not yet"))
+    async fn pause_channel(
+        &self,
+        request: Request<wire::PauseChannelRequest>,
+    ) -> Answer<wire::Channel> {
+        let operator = person(request.metadata())?;
+        let r = request.into_inner();
+        self.switch(r.provider, true, operator, r.reason).await
     }
 
     async fn resume_channel(
         &self,
-        _: Request<wire::ResumeChannelRequest>,
+        request: Request<wire::ResumeChannelRequest>,
     ) -> Answer<wire::Channel> {
-        Err(Status::unimplemented("not yet"))
+        let operator = person(request.metadata())?;
+        let r = request.into_inner();
+        self.switch(r.provider, false, operator, r.reason).await
     }
 
     async fn receive_notification(
         &self,
-        _: Request<wire::ReceiveNotificationRequest>,
+        request: Request<wire::ReceiveNotificationRequest>,
     ) -> Answer<wire::ReceiveNotificationResponse> {
-        Err(Status::unimplemented("not yet"))
+        let (provider, incoming) = convert::incoming(request.into_inner());
+        let told = self.core.receive(provider, incoming).await?;
+        Ok(Response::new(convert::acknowledgement(&told)))
     }
 
     type StreamStatusChangesStream = BoxStream<'static, Result<wire::StatusChange, Status>>;

@@ -5,7 +5,7 @@ use cashout_common::world::World;
 
 use super::{Day, Source};
 use crate::config::Config;
-use crate::providers::Providers;
+use crate::providers::{Channels, Providers};
 use crate::store::Store;
 
 /// The bill of a finished day, as the provider gives it.
@@ -19,14 +19,20 @@ pub async fn fetch(
     world: &World,
 ) -> anyhow::Result<Vec<u8>> {
     let store = Store::open(&config.database_url).await?;
-    let clock = world.clock.clone();
-    let providers = Providers::new(config.wechat, config.alipay, store.clone(), clock);
-    let provider = providers.named(source.name());
-    let provider = provider.with_context(|| format!("{} is not set up here", source.name()));
-    let fetched = match provider {
-        Ok(provider) => provider.bill(day.name()).await.map_err(|why| anyhow!(why)),
-        Err(error) => Err(error),
-    };
+    let fetched = ask(&config.channels, store.clone(), source, day, world).await;
     store.close().await;
     fetched
+}
+
+async fn ask(
+    channels: &Channels,
+    store: Store,
+    source: Source,
+    day: Day,
+    world: &World,
+) -> anyhow::Result<Vec<u8>> {
+    let providers = Providers::new(channels, store, world).map_err(|why| anyhow!(why))?;
+    let provider = providers.named(source.name());
+    let provider = provider.with_context(|| format!("{} is not set up here", source.name()))?;
+    provider.bill(day.name()).await.map_err(|why| anyhow!(why))
 }

@@ -75,7 +75,7 @@ async fn every_bad_input_is_refused_and_changes_nothing() -> anyhow::Result<()> 
         let mut settings = config(&database)?;
         settings.policy.fee_rate = "0.5".parse()?;
         settings.policy.min_minor = 1;
-        settings.alipay = Channel::Off;
+        settings.channels.alipay = Channel::Off;
         let service = Service::with(settings).await?;
         service.ledger.person(10, 1000, "");
         let with = |user_id, apply_minor, method, mobile: &str| RequestWithdrawalRequest {
@@ -143,7 +143,7 @@ async fn a_quote_tells_what_a_request_may_take_and_why_not_more() -> anyhow::Res
         let mut settings = config(&database)?;
         settings.policy.fee_rate = "0.01".parse()?;
         settings.policy.interval_days = 1;
-        settings.alipay = Channel::Off;
+        settings.channels.alipay = Channel::Off;
         let service = Service::with(settings).await?;
         let quote = async |apply_minor, method| {
             let request = QuoteRequest { user_id: ALICE, apply_minor, method };

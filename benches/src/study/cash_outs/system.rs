@@ -137,6 +137,8 @@ pub fn withdraw(url: &str, ledger: &str) -> anyhow::Result<Process> {
         ("--withdraw-listen", ANY_PORT.to_owned()),
         ("--withdraw-database-url", url.to_owned()),
         ("--account-address", ledger.to_owned()),
+        ("--wechat-provider", "sandbox".to_owned()),
+        ("--alipay-provider", "sandbox".to_owned()),
     ];
     started("withdraw-service", &flags)
 }

@@ -1,0 +1,97 @@
+//! With which of Alipay's certificates an answer was signed. One that we do not have yet is asked for and
+//! believed only when it comes from the configured roots.
+//!
+//! Must not know: what is signed, how a certificate is asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cashout_common::clock::SECOND_US;
+use rails::certificate::Certificate;
+use rails::key::PublicKey;
+
+use super::settings::Application;
+
+/// So many new certificates are kept until the next start.
+const MOST: usize = 16;
+/// How long one that was refused is not asked for again.
+const PAUSE_US: i64 = 60 * SECOND_US;
+/// Longest chain from a certificate to a root.
+const LINKS: usize = 4;
+
+/// Certificates that came after the start.
+#[derive(Debug, Clone, Default)]
+pub struct Later(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    keys: Vec<(String, Arc<PublicKey>)>,
+    /// When they were refused, by SN.
+    refused: HashMap<String, i64>,
+}
+
+impl Later {
+    /// The key of that SN, if it came.
+    pub fn find(&self, sn: &str) -> Option<Arc<PublicKey>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.keys.iter().find(|(known, _)| known == sn).map(|(_, key)| key.clone())
+    }
+
+    /// All keys that came.
+    pub fn all(&self) -> Vec<Arc<PublicKey>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.keys.iter().map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whether it is worth asking for that SN now: it looks like one, and was not refused lately.
+    pub fn worth_asking(&self, sn: &str, now_us: i64) -> bool {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let hex = sn.len() == 32 && sn.bytes().all(|b| b.is_ascii_hexdigit());
+        let lately = kept.refused.get(sn).is_some_and(|at_us| now_us - at_us < PAUSE_US);
+        hex && !lately && kept.keys.len() < MOST
+    }
+
+    /// Keeps one that was believed.
+    pub fn keep(&self, sn: &str, key: PublicKey) -> Arc<PublicKey> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = Arc::new(key);
+        kept.keys.push((sn.to_owned(), key.clone()));
+        key
+    }
+
+    /// Notes that one was refused.
+    pub fn refuse(&self, sn: &str, now_us: i64) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.refused.len() >= MOST {
+            kept.refused.clear();
+        }
+        kept.refused.insert(sn.to_owned(), now_us);
+    }
+}
+
+/// The key of the certificate with that SN in a PEM text, when a chain of valid certificates leads from it
+/// to a configured root. Those on the way must be allowed to issue.
+pub fn believed(application: &Application, sn: &str, pem: &str, now_s: i64) -> Option<PublicKey> {
+    let told = Certificate::read_all(pem).ok()?;
+    let valid = |certificate: &Certificate| {
+        let (from_s, until_s) = certificate.validity_s();
+        (from_s..=until_s).contains(&now_s)
+    };
+    let own = told.iter().find(|certificate| certificate.alipay_sn() == sn)?;
+    let between: Vec<&Certificate> = told
+        .iter()
+        .chain(&application.issuers)
+        .filter(|certificate| certificate.is_authority() && valid(certificate))
+        .collect();
+    let mut at = own;
+    for _ in 0..LINKS {
+        if !valid(at) {
+            return None;
+        }
+        if application.roots.iter().any(|root| valid(root) && at.issued_by(root)) {
+            return own.public_key().ok();
+        }
+        at = between.iter().find(|issuer| at.issued_by(issuer)).copied()?;
+    }
+    None
+}

@@ -1,0 +1,43 @@
+//! What operators see of a call to a provider: one span with operation, outcome, status and duration.
+//! Never numbers, names, ids or bodies. Must not know: any provider.
+
+use std::time::Instant;
+
+use tracing::{Instrument, Span, field::Empty};
+
+/// Makes a call inside its span. `outcome` names how it ended.
+pub async fn observed<T>(
+    provider: &'static str,
+    operation: &'static str,
+    call: impl Future<Output = T>,
+    outcome: impl Fn(&T) -> &'static str,
+) -> T {
+    let span = tracing::info_span!(
+        "provider_call",
+        provider,
+        operation,
+        outcome = Empty,
+        http_status = Empty,
+        ms = Empty
+    );
+    let began = Instant::now();
+    let whole = async {
+        let done = call.await;
+        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Span::current().record("outcome", outcome(&done)).record("ms", ms);
+        tracing::debug!("a provider was called");
+        done
+    };
+    whole.instrument(span).await
+}
+
+/// How a call for anything but an answer about a payout ended.
+#[must_use]
+pub fn got<T, E>(result: &Result<T, E>) -> &'static str {
+    if result.is_ok() { "got" } else { "not got" }
+}
+
+/// Notes the HTTP status of the call under way.
+pub fn status(status: u16) {
+    Span::current().record("http_status", status);
+}

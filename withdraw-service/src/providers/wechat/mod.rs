@@ -1,0 +1,195 @@
+//! WeChat Pay, APIv3: transfer bills that the payee confirms.
+//!
+//! The package a payee confirms with is told by creating a bill and by nothing else. When that answer was
+//! lost, a query that finds the bill waiting sends the written attempt once more: same number, same bytes,
+//! so the provider answers with the bill that is there. This is done inside the query, at most every ten
+//! minutes for one bill. Not built: `GET /v3/certificates` (certificates come from files; new merchants
+//! have the public key). Must not know: withdrawals, gRPC, SQL.
+
+mod answers;
+mod bill;
+mod notice;
+mod order;
+mod settings;
+mod signed;
+pub mod table;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cashout_common::clock::SECOND_US;
+use cashout_common::world::World;
+use cashout_proto::Failure;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reqwest::Method;
+
+pub use settings::{Merchant, PlatformKey, Scene, belongs};
+
+use super::http::{Http, Reply};
+use super::observe::{got, observed};
+use crate::ports::{
+    Acknowledgement, Answer, Incoming, Notice, Order, Provider, SendRequest, Unheard,
+};
+use answers::Asked;
+
+/// The provider's name on a withdrawal.
+pub const NAME: &str = "wechat";
+
+const BILLS: &str = "/v3/fund-app/mch-transfer/transfer-bills";
+/// How long a package that was told is taken to have arrived.
+const TOLD_US: i64 = 600 * SECOND_US;
+/// So many waiting bills are remembered; beyond, the oldest knowledge is given up.
+const TOLD_MOST: usize = 100_000;
+
+/// The provider. Clones are the same one.
+#[derive(Clone)]
+pub struct Wechat {
+    merchant: Arc<Merchant>,
+    http: Http,
+    world: World,
+    /// When the package of a bill was last told or asked for, by number.
+    told: Arc<Mutex<HashMap<String, i64>>>,
+}
+
+impl Wechat {
+    /// Pays as that merchant.
+    #[must_use]
+    pub fn new(merchant: Arc<Merchant>, http: Http, world: World) -> Self {
+        Self { merchant, http, world, told: Arc::default() }
+    }
+
+    fn parts(&self) -> (&Merchant, &Http, &World) {
+        (&self.merchant, &self.http, &self.world)
+    }
+
+    /// A call without a body, answered under the current key.
+    async fn asked(&self, method: Method, target: &str) -> Result<Reply, &'static str> {
+        let current = self.merchant.platform.first().ok_or("no key of WeChat Pay")?;
+        signed::call(self.parts(), (method, target, &current.serial), b"").await
+    }
+
+    async fn created(&self, request: &SendRequest) -> (Answer, bool) {
+        let Some((serial, body)) = order::parts(&request.body) else {
+            return (Answer::unknown("not an attempt of WeChat Pay"), false);
+        };
+        if self.merchant.platform_key(serial).is_none() {
+            let why = "the key this attempt was written with is not configured any more";
+            return (Answer::unknown(why), false);
+        }
+        let called = signed::call(self.parts(), (Method::POST, BILLS, serial), body).await;
+        match called {
+            Ok(reply) => {
+                let told = (reply.status, reply.body.as_slice());
+                let read = answers::read(&self.merchant, request, Asked::Create, told);
+                if matches!(&read.0, Answer::Pending { confirmation: Some(_), .. }) {
+                    self.now_told(&request.number);
+                }
+                read
+            }
+            Err(why) => (Answer::unknown(why), false),
+        }
+    }
+
+    async fn queried(&self, request: &SendRequest) -> Answer {
+        let number = &request.number;
+        let called = self.asked(Method::GET, &format!("{BILLS}/out-bill-no/{number}")).await;
+        let (answer, confirm) = match called {
+            Ok(reply) => {
+                let told = (reply.status, reply.body.as_slice());
+                answers::read(&self.merchant, request, Asked::Query, told)
+            }
+            Err(why) => (Answer::unknown(why), false),
+        };
+        if !confirm || self.told_lately(number) {
+            return answer;
+        }
+        self.now_told(number);
+        match self.created(request).await.0 {
+            with_package @ Answer::Pending { confirmation: Some(_), .. } => with_package,
+            _ => answer,
+        }
+    }
+
+    async fn cancelled(&self, request: &SendRequest) -> Answer {
+        let target = format!("{BILLS}/out-bill-no/{}/cancel", request.number);
+        match self.asked(Method::POST, &target).await {
+            Ok(reply) => {
+                let told = (reply.status, reply.body.as_slice());
+                answers::read(&self.merchant, request, Asked::Cancel, told).0
+            }
+            Err(why) => Answer::unknown(why),
+        }
+    }
+
+    fn told_lately(&self, number: &str) -> bool {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(number).is_some_and(|at_us| self.world.clock.now_us() - at_us < TOLD_US)
+    }
+
+    fn now_told(&self, number: &str) {
+        let now_us = self.world.clock.now_us();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD_MOST {
+            told.retain(|_, at_us| now_us - *at_us < TOLD_US);
+        }
+        if told.len() < TOLD_MOST {
+            told.insert(number.to_owned(), now_us);
+        }
+    }
+}
+
+impl Provider for Wechat {
+    fn check(&self, order: &Order) -> Result<(), Failure> {
+        order::check(order)
+    }
+
+    fn prepare(&self, order: &Order) -> Result<Vec<u8>, Failure> {
+        order::prepare(&self.merchant, order)
+    }
+
+    fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
+        let rail = self.clone();
+        let call = async move { rail.created(&request).await.0 };
+        observed(NAME, "send", call, Answer::outcome).boxed()
+    }
+
+    fn query(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
+        let rail = self.clone();
+        let call = async move { rail.queried(&request).await };
+        observed(NAME, "query", call, Answer::outcome).boxed()
+    }
+
+    fn cancel(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
+        let rail = self.clone();
+        let call = async move { rail.cancelled(&request).await };
+        observed(NAME, "cancel", call, Answer::outcome).boxed()
+    }
+
+    fn cancels(&self) -> bool {
+        true
+    }
+
+    fn balance(&self) -> BoxFuture<'static, Result<Option<i64>, String>> {
+        let rail = self.clone();
+        let call = async move { bill::balance(&rail).await };
+        observed(NAME, "balance", call, got).boxed()
+    }
+
+    fn bill(&self, day: String) -> BoxFuture<'static, Result<Vec<u8>, String>> {
+        let rail = self.clone();
+        let call = async move {
+            super::is_day(&day)?;
+            bill::of_day(&rail, &day).await
+        };
+        observed(NAME, "bill", call, got).boxed()
+    }
+
+    fn notice(&self, incoming: &Incoming) -> Result<Notice, Unheard> {
+        notice::read(&self.merchant, signed::now_s(&self.world), incoming)
+    }
+
+    fn acknowledge(&self, heard: bool) -> Acknowledgement {
+        notice::acknowledge(heard)
+    }
+}
