@@ -35,10 +35,9 @@ pub fn arguments() -> Command {
         .required_unless_present("bill")
         .value_parser(Day::read)
         .help("The day it must be of, like 2020-03-03");
-    let account = Arg::new("account")
-        .long("account")
-        .value_name("ID")
-        .help("The account it must be of, when the bill says whose it is");
+    let account = Arg::new("account").long("account").value_name("ID").help(
+        "The account it must be of [default: ALIPAY_USER_ID], when the bill says whose it is",
+    );
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON");
     Command::new("reconcile")
         .about("Compare a provider's bill of a day with attempts and ledger; nothing is moved")
@@ -85,6 +84,10 @@ pub async fn reconcile(
 pub async fn command(mut values: Values, matches: &ArgMatches) -> ExitCode {
     let urls = (values.text("ACCOUNT_DATABASE_URL"), values.text("WITHDRAW_DATABASE_URL"));
     let file = matches.get_one::<PathBuf>("bill");
+    let source = matches.get_one::<Source>("provider").copied();
+    let user = values.text("ALIPAY_USER_ID");
+    let account = matches.get_one::<String>("account").cloned();
+    let account = account.or((source == Some(Source::Alipay) && !user.is_empty()).then_some(user));
     // Only who asks a provider needs to know how.
     let config = match file {
         Some(_) => Some(None),
@@ -99,7 +102,7 @@ pub async fn command(mut values: Values, matches: &ArgMatches) -> ExitCode {
     };
     let world = World::real();
     let compared = async {
-        let source = *matches.get_one::<Source>("provider").context("--provider is missing")?;
+        let source = source.context("--provider is missing")?;
         let day = matches.get_one::<Day>("date").copied();
         let bill = match (file, config) {
             (Some(file), _) => read(file)?,
@@ -109,7 +112,6 @@ pub async fn command(mut values: Values, matches: &ArgMatches) -> ExitCode {
             }
             (None, None) => anyhow::bail!("--bill is missing"),
         };
-        let account = matches.get_one::<String>("account").cloned();
         let asked = Asked { source, bill, day, account };
         reconcile(&urls.0, &urls.1, &asked, &world.clock).await
     };

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cashout::{Asked, reconcile};
+use cashout_common::actor::Actor;
 use cashout_common::clock::Clock;
 use cashout_common::db::{Database, Engine};
 use cashout_common::random::Random;
 use cashout_common::world::World;
 use cashout_proto::withdraw::v1 as withdraw;
+use cashout_proto::{Failure, Reason};
 use withdraw::Status;
 use withdraw_service::reconcile::{Day, Report, Source};
-use withdraw_service::store::{MIGRATIONS, Store, differences};
+use withdraw_service::store::{MIGRATIONS, differences};
 
 use crate::support::people::{ALIPAY, WECHAT};
 use crate::support::process::command;
@@ -203,21 +205,36 @@ async fn a_person_explains_a_difference_and_it_stays_explained() -> anyhow::Resu
         let id = found.differences.first().context("one difference")?.id;
         assert!(id >= differences::FIRST_ID && found.differences.len() == 1);
 
-        let store = Store::open(stack.withdraw_url()).await?;
-        let open = differences::list(store.readers(), true, i64::MAX, 50).await?;
-        assert_eq!(open.iter().map(|one| one.id).collect::<Vec<_>>(), [id]);
-        let database = Database::open(stack.withdraw_url(), MIGRATIONS).await?;
-        let mut conn = database.connect().await?;
-        for (which, expected) in [(id, true), (id, false), (id + 1, false)] {
-            let noted = differences::note(&mut conn, which, "user:9", "the shop's own", 5).await?;
-            assert_eq!(noted, expected);
+        let mut cash_outs = stack.cash_outs()?;
+        let listed = async |open_only| -> anyhow::Result<Vec<withdraw::Case>> {
+            let asked = withdraw::ListCasesRequest { open_only, ..Default::default() };
+            Ok(stack.cash_outs()?.list_cases(asked).await?.into_inner().cases)
+        };
+        let open = listed(true).await?;
+        let shown = open.first().context("a case")?;
+        assert_eq!((open.len(), shown.id, shown.provider.as_str()), (1, id, "alipay"));
+        assert_eq!((shown.kind.as_str(), shown.trade_no.as_str()), ("in_bill_not_ours", "NOBODY1"));
+        for (which, reason, expected) in [
+            (id, "", Some(Reason::InvalidArgument)),
+            (id, "the shop's own", None),
+            (id, "again", Some(Reason::CaseAlreadyResolved)),
+            (id + 1, "nothing", Some(Reason::CaseNotFound)),
+        ] {
+            let given = withdraw::ResolveCaseRequest {
+                id: which,
+                reason: reason.to_owned(),
+                ..Default::default()
+            };
+            let mut request = tonic::Request::new(given);
+            Actor::Person(9).write(request.metadata_mut());
+            let told = cash_outs.resolve_case(request).await;
+            let told = told.err().map(|status| Failure::from_status(&status).reason);
+            assert_eq!(told, expected, "{which} {reason}");
         }
-        let kept = differences::get(&mut conn, id).await?.context("still there")?;
-        assert_eq!((kept.resolution.as_str(), kept.note.as_str()), ("noted", "the shop's own"));
-        cashout_common::db::close(conn).await;
-        assert!(differences::list(store.readers(), true, i64::MAX, 50).await?.is_empty());
-        assert_eq!(differences::list(store.readers(), false, i64::MAX, 50).await?.len(), 1);
-        store.close().await;
+        let kept = listed(false).await?;
+        let kept = kept.first().context("still there")?;
+        assert_eq!((kept.resolution.as_str(), kept.resolved_by.as_str()), ("noted", "user:9"));
+        assert!(listed(true).await?.is_empty());
 
         let again = compared(&stack, &asked(Source::Alipay, bill(77)), &clock).await?;
         assert!(again.clean() && again.differences.len() == 1, "explained: {again}");

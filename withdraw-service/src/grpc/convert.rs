@@ -10,9 +10,11 @@ use crate::domain::withdrawal::{Payee, Requested, Withdrawal};
 use crate::ports::{Acknowledgement, Incoming, Replies, Reviewed};
 use crate::service::Answered;
 use crate::service::channels::Overview;
+use crate::service::questions::Question;
 use crate::service::quote::Quote;
 use crate::service::reads::Story;
 use crate::store::cases::Case;
+use crate::store::differences::Difference;
 use crate::store::history::Line;
 use crate::store::listing::{Filter, Order};
 
@@ -171,6 +173,32 @@ pub fn case(case: Case) -> wire::Case {
         resolution: case.resolution,
         resolved_by: case.resolved_by,
         resolved_at_us: case.resolved_at_us,
+    }
+}
+
+/// A difference with a bill as a message.
+#[must_use]
+pub fn difference(difference: Difference) -> wire::Case {
+    wire::Case {
+        provider: difference.provider,
+        trade_no: difference.number,
+        id: difference.id,
+        withdrawal_id: difference.withdrawal_id,
+        kind: difference.kind,
+        evidence: difference.evidence,
+        opened_at_us: difference.first_seen_us,
+        resolution: difference.resolution,
+        resolved_by: difference.resolved_by,
+        resolved_at_us: difference.resolved_at_us,
+    }
+}
+
+/// Either as a message.
+#[must_use]
+pub fn question(question: Question) -> wire::Case {
+    match question {
+        Question::Case(found) => case(found),
+        Question::Difference(found) => difference(found),
     }
 }
 

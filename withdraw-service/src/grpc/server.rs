@@ -14,9 +14,11 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use crate::domain::withdrawal::Withdrawal;
 use crate::service::Core;
+use crate::service::questions::Question;
 use crate::service::request;
 use crate::service::resolve::{Finding, Resolution};
 use crate::service::review::{Decision, Verdict};
+use crate::store::differences::FIRST_ID;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -187,16 +189,20 @@ impl wire::withdraw_service_server::WithdrawService for Server {
             return Err(Failure::field("limit", "must be 1 to 200").into());
         }
         let before_id = if r.before_id > 0 { r.before_id } else { i64::MAX };
-        let cases = self.core.cases(r.open_only, before_id, limit).await?;
+        let cases = self.core.questions(r.open_only, before_id, limit).await?;
         let full = i64::try_from(cases.len()).is_ok_and(|n| n == limit);
-        let next_before_id = cases.last().filter(|_| full).map_or(0, |case| case.id);
-        let cases = cases.into_iter().map(convert::case).collect();
+        let next_before_id = cases.last().filter(|_| full).map_or(0, Question::id);
+        let cases = cases.into_iter().map(convert::question).collect();
         Ok(Response::new(wire::ListCasesResponse { cases, next_before_id }))
     }
 
     async fn resolve_case(&self, request: Request<wire::ResolveCaseRequest>) -> Answer<wire::Case> {
         let resolver = person(request.metadata())?;
         let r = request.into_inner();
+        if r.id >= FIRST_ID {
+            let noted = self.core.note(r.id, resolver, r.reason).await?;
+            return Ok(Response::new(convert::difference(noted)));
+        }
         let finding = match wire::Resolution::try_from(r.resolution) {
             Ok(wire::Resolution::Paid) => Finding::Paid,
             Ok(wire::Resolution::NotPaid) => Finding::NotPaid,

@@ -129,16 +129,19 @@ impl Reading {
     }
 }
 
-/// Bills may hide some characters of the account behind `*`.
+/// Bills may hide some characters of the account behind `*`, and Alipay's number of the account is the
+/// merchant's user id with 0156 behind it.
 fn same_account(said: &str, ours: &str) -> bool {
-    let (head, tail) = (said.split('*').next(), said.rsplit('*').next());
-    let hidden = said.contains('*');
-    if hidden {
-        head.is_some_and(|head| ours.starts_with(head))
-            && tail.is_some_and(|tail| ours.ends_with(tail))
-    } else {
-        said == ours
-    }
+    let fits = |account: &str| match said.split_once('*') {
+        None => account == said,
+        Some((head, rest)) => {
+            let tail = rest.trim_start_matches('*');
+            account.len() >= head.len() + tail.len()
+                && account.starts_with(head)
+                && account.ends_with(tail)
+        }
+    };
+    fits(ours) || fits(&format!("{ours}0156"))
 }
 
 /// Compares a bill with our attempts and with what left the ledger, records what differs and tells it.

@@ -12,6 +12,7 @@ pub mod float;
 pub mod notifications;
 pub mod payout;
 pub mod places;
+pub mod questions;
 pub mod quote;
 pub mod reads;
 pub mod request;
