@@ -6,6 +6,8 @@
 mod cross_check;
 mod demo;
 mod probe;
+mod reconcile;
+mod sandbox;
 mod serve;
 pub mod settings;
 mod token;
@@ -19,6 +21,7 @@ use cashout_common::settings::{Mistakes, Values, with_flags};
 use clap::{ArgMatches, Command};
 
 pub use demo::{Told, play};
+pub use reconcile::{Asked, reconcile};
 pub use serve::{Config, System, start};
 pub use verify::verify;
 
@@ -32,7 +35,9 @@ pub fn run() -> ExitCode {
     match name {
         "token" => print_line(token::token(values, matches)),
         "demo" => block_on(async { print_line(demo::demo(values).await) }),
+        "sandbox" => sandbox::command(values),
         "verify" => block_on(verify::command(values, matches.get_flag("json"))),
+        "reconcile" => block_on(reconcile::command(values, matches)),
         _ => serve::command(values),
     }
 }
@@ -42,10 +47,20 @@ fn command() -> Command {
     let demo = Command::new("demo").about(
         "Create the people of the three documents in a running system; again changes nothing",
     );
+    let sandbox = Command::new("sandbox").about(
+        "Run the simulated WeChat Pay and Alipay: real protocols, made-up keys, books of their own",
+    );
     let command = Command::new("cashout")
         .about("Cash-outs on a real ledger: three services in one process")
         .version(env!("CARGO_PKG_VERSION"))
-        .subcommands([serve, token::arguments(), demo, verify::arguments()]);
+        .subcommands([
+            serve,
+            token::arguments(),
+            demo,
+            verify::arguments(),
+            reconcile::arguments(),
+            sandbox,
+        ]);
     with_flags(command, &settings::table())
 }
 

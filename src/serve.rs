@@ -1,4 +1,5 @@
-//! `cashout serve`: the three services in one process, over loopback gRPC.
+//! `cashout serve`: the three services in one process, over loopback gRPC, with simulated providers over
+//! loopback HTTP unless somebody set who pays.
 //!
 //! They are started in the order in which they need each other (account, withdraw, gateway) and
 //! stopped the other way round, so that nobody loses a peer while it still has calls in flight.
@@ -14,8 +15,10 @@ use cashout_common::run::block_on;
 use cashout_common::serve::{Running, stop_signal};
 use cashout_common::settings::Values;
 use cashout_common::world::World;
+use sandbox::Sandbox;
 
 use crate::probe;
+use crate::sandbox::{Simulated, notify};
 use crate::settings::reachable;
 
 /// How long the services may take until all of them answer.
@@ -31,6 +34,8 @@ pub struct Config {
     pub withdraw: withdraw_service::Config,
     /// The gateway's.
     pub gateway: gateway::Config,
+    /// The simulated providers, when nobody else pays.
+    pub simulated: Option<Simulated>,
 }
 
 impl Config {
@@ -39,7 +44,7 @@ impl Config {
         let account = account_service::Config::read(values);
         let withdraw = withdraw_service::Config::read(values);
         let gateway = gateway::Config::read(values);
-        Some(Self { account: account?, withdraw: withdraw?, gateway: gateway? })
+        Some(Self { account: account?, withdraw: withdraw?, gateway: gateway?, simulated: None })
     }
 }
 
@@ -49,6 +54,7 @@ pub struct System {
     account: Running,
     withdraw: Running,
     gateway: Running,
+    simulated: Option<Sandbox>,
 }
 
 impl System {
@@ -89,13 +95,23 @@ impl System {
         self.gateway.stop().await;
         self.withdraw.stop().await;
         self.account.stop().await;
+        if let Some(sandbox) = self.simulated {
+            sandbox.stop().await;
+        }
     }
 
-    /// The line that tells that all three answer.
+    /// The simulated providers' URL, when they are what pays.
+    #[must_use]
+    pub fn simulated(&self) -> Option<String> {
+        self.simulated.as_ref().map(|sandbox| reachable(sandbox.running.address))
+    }
+
+    /// The line that tells that everything answers.
     #[must_use]
     pub fn ready_line(&self) -> String {
+        let simulated = self.simulated().map(|url| format!(" sandbox={url}")).unwrap_or_default();
         format!(
-            "ready gateway={} account={} withdraw={}",
+            "ready gateway={} account={} withdraw={}{simulated}",
             reachable(self.gateway.address),
             self.account(),
             self.withdraw()
@@ -103,12 +119,38 @@ impl System {
     }
 }
 
-/// Starts the three services in this process.
+/// Starts the services in this process, and the simulated providers when they are what pays.
 ///
 /// # Errors
 /// When one cannot start; the ones before it are stopped again.
-pub async fn start(config: Config, world: World) -> anyhow::Result<System> {
-    let Config { account, mut withdraw, mut gateway } = config;
+pub async fn start(mut config: Config, world: World) -> anyhow::Result<System> {
+    let simulated = match config.simulated.take() {
+        Some(simulated) => Some(simulated.start(world.clone()).await.context("sandbox")?),
+        None => None,
+    };
+    match start_services(config, world).await {
+        Ok((account, withdraw, gateway)) => {
+            if let Some(sandbox) = &simulated
+                && let Err(error) = notify(sandbox, gateway.address)
+            {
+                tracing::warn!(error = format!("{error:#}"), "simulated messages go nowhere");
+            }
+            Ok(System { account, withdraw, gateway, simulated })
+        }
+        Err(error) => {
+            if let Some(sandbox) = simulated {
+                sandbox.stop().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn start_services(
+    config: Config,
+    world: World,
+) -> anyhow::Result<(Running, Running, Running)> {
+    let Config { account, mut withdraw, mut gateway, .. } = config;
     let account =
         account_service::start(account, world.clone()).await.context("account-service")?;
     withdraw.account_address = reachable(account.address);
@@ -122,7 +164,7 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<System> {
     };
     gateway.withdraw_address = reachable(withdraw.address);
     match gateway::start(gateway, world).await {
-        Ok(gateway) => Ok(System { account, withdraw, gateway }),
+        Ok(gateway) => Ok((account, withdraw, gateway)),
         Err(error) => {
             withdraw.stop().await;
             account.stop().await;
@@ -134,20 +176,29 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<System> {
 /// The command: serves until SIGTERM.
 pub fn command(mut values: Values) -> ExitCode {
     cashout_common::telemetry::start(&mut values);
-    let listeners = ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN"]
+    let listeners = ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN", "SANDBOX_LISTEN"]
         .map(|name| (name, values.text(name)));
     let data = values.text("CASHOUT_DATA_DIR");
     if let Err(error) = private_directory(&data) {
         values.mistake("CASHOUT_DATA_DIR", &format!("cannot be made: {error}"));
     }
+    let simulated = match Simulated::unless_set(&mut values) {
+        Ok(simulated) => simulated,
+        Err(error) => {
+            let error = error.context("sandbox");
+            eprintln!("cashout: cannot start: {error:#}{}", advice(&error, &listeners));
+            return ExitCode::FAILURE;
+        }
+    };
     let config = Config::read(&mut values);
-    let config = match values.finish(config) {
+    let mut config = match values.finish(config) {
         Ok(config) => config,
         Err(mistakes) => {
             eprintln!("cashout: the settings are wrong:\n{mistakes}");
             return ExitCode::from(2);
         }
     };
+    config.simulated = simulated;
     block_on(async {
         let stop = stop_signal();
         let system = match start(config, World::real()).await {
@@ -178,6 +229,11 @@ fn tell(system: &System) {
     if std::io::stdout().is_terminal() {
         let gateway = reachable(system.gateway());
         let me = std::env::args().next().unwrap_or_else(|| "cashout".to_owned());
+        if let Some(simulated) = system.simulated() {
+            println!(
+                "Payouts are simulated and nobody receives money: {simulated} shows the books."
+            );
+        }
         println!("Try, in another terminal:");
         println!("  {me} demo    # the people of the documents, and what to ask");
         println!("  {me} token --user 7 --role teacher    # a token for one of them");
@@ -193,7 +249,7 @@ fn private_directory(path: &str) -> std::io::Result<()> {
 }
 
 /// Which setting to change when an address is taken.
-fn advice(error: &anyhow::Error, listeners: &[(&str, String); 3]) -> String {
+fn advice(error: &anyhow::Error, listeners: &[(&str, String); 4]) -> String {
     let taken = error.chain().any(|cause| {
         let cause = cause.downcast_ref::<std::io::Error>();
         cause.is_some_and(|io| io.kind() == std::io::ErrorKind::AddrInUse)
@@ -202,6 +258,7 @@ fn advice(error: &anyhow::Error, listeners: &[(&str, String); 3]) -> String {
     let setting = match service.as_str() {
         "gateway" => "GATEWAY_LISTEN",
         "account-service" => "ACCOUNT_LISTEN",
+        "sandbox" => "SANDBOX_LISTEN",
         _ => "WITHDRAW_LISTEN",
     };
     let at = listeners.iter().find(|(name, _)| *name == setting).map_or("", |(_, at)| at);

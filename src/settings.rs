@@ -23,12 +23,13 @@ pub fn table() -> Vec<Setting> {
 
 /// Who reads which settings; one that several read stands in several.
 #[must_use]
-pub fn sections() -> [(&'static str, &'static [Setting]); 4] {
+pub fn sections() -> [(&'static str, &'static [Setting]); 5] {
     [
         ("all", SHARED),
         ("account", account_service::SETTINGS),
         ("withdraw", withdraw_service::SETTINGS),
         ("gateway", gateway::SETTINGS),
+        ("sandbox", sandbox::SETTINGS),
     ]
 }
 

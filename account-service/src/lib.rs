@@ -3,17 +3,17 @@
 //! Owns money. Must not know: cash-outs, providers, JSON. Inside, dependencies point one way:
 //! `grpc → service → store → domain`.
 
+mod config;
 pub mod domain;
 mod grpc;
+mod keys;
+mod sealing;
 pub mod service;
 pub mod store;
-
-use std::net::SocketAddr;
 
 use anyhow::Context;
 use cashout_common::report::Report;
 use cashout_common::serve::{Limits, Running, grpc as serve_grpc};
-use cashout_common::settings::{Setting, Values};
 use cashout_common::world::World;
 use cashout_common::writer::Writer;
 use cashout_proto::account::v1::DESCRIPTORS;
@@ -22,43 +22,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+pub use config::{Config, SETTINGS};
+pub use keys::KeySource;
+pub use sealing::{Key, Keyring};
+
+use crate::service::payees::Payees;
 use crate::service::poster::Poster;
+use crate::service::{releases, resealing};
 use crate::store::{LOCK, Store};
 
 /// The service's full name, for health.
 pub const NAME: &str = "cashout.account.v1.AccountService";
-
-/// Settings of this service.
-pub const SETTINGS: &[Setting] = &[
-    Setting::new(
-        "ACCOUNT_LISTEN",
-        "127.0.0.1:50051",
-        "Address the account service listens on; port 0 takes a free one.",
-    ),
-    Setting::new(
-        "ACCOUNT_DATABASE_URL",
-        "sqlite://{data}/account.db",
-        "Database of the account service: `sqlite://path` or `postgres://…`.",
-    ),
-];
-
-/// What the service needs to start.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// `sqlite://…` or `postgres://…`.
-    pub database_url: String,
-}
-
-impl Config {
-    /// Reads the settings; mistakes stay in `values`.
-    pub fn read(values: &mut Values) -> Option<Self> {
-        let listen = values.parse("ACCOUNT_LISTEN");
-        let database_url = values.read("ACCOUNT_DATABASE_URL", cashout_common::db::address);
-        Some(Self { listen: listen?, database_url: database_url? })
-    }
-}
 
 /// Starts the service: binds, migrates, serves. Stops by draining: calls first, then the poster.
 ///
@@ -71,16 +45,19 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let store = Store::open(&config.database_url).await.context("ACCOUNT_DATABASE_URL")?;
     let stop = CancellationToken::new();
-    let (poster, posting) = Poster::start(store.clone(), world.clock.clone());
     let writer = Writer::start(store.database().clone(), LOCK);
-    let releasing = tokio::spawn(service::releases::run(
+    let payees = payees(&config, &store, &writer, &world).await?;
+    let (poster, posting) = Poster::start(store.clone(), world.clock.clone());
+    let releasing = tokio::spawn(releases::run(
         store.clone(),
         poster.clone(),
         world.clock.clone(),
         stop.clone(),
     ));
+    let resealing = tokio::spawn(resealing::run(payees.clone(), stop.clone()));
     let is_ready = poster.healthy();
-    let server = grpc::Server::new(store.clone(), poster, writer, world.clock, stop.clone());
+    let server =
+        grpc::Server::new(store.clone(), poster, writer, payees, world.clock, stop.clone());
     let mut routes = Routes::builder();
     routes.add_service(AccountServiceServer::new(server));
     let serving =
@@ -90,13 +67,28 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
             tracing::error!(%error, "the account service cannot serve");
         }
         // No call is left: the poster ends when everything it was given is committed.
-        let _ = releasing.await;
+        let _ = tokio::join!(releasing, resealing);
         // Readers go first: the last connection of an SQLite file folds its log in, and only a writer can.
         store.database().close().await;
         let _ = posting.await;
     });
     tracing::info!(%address, "account service listens");
     Ok(Running::new(address, stop, task))
+}
+
+/// Bindings of people, once every key that sealed one is found to be here.
+async fn payees(
+    config: &Config,
+    store: &Store,
+    writer: &Writer,
+    world: &World,
+) -> anyhow::Result<Payees> {
+    let keys = config.payee_keys.open(&world.random)?;
+    let World { clock, random } = world.clone();
+    let (store, writer) = (store.clone(), writer.clone());
+    let payees = Payees::new(store, writer, keys, random, clock, config.payee_cooling);
+    payees.check_keys().await?;
+    Ok(payees)
 }
 
 /// Runs G1 to G7 on a consistent snapshot of the ledger, also while it is in use.
@@ -120,6 +112,23 @@ pub async fn holds_found(
 ) -> anyhow::Result<Vec<store::standing::FoundHold>> {
     let store = Store::open_read_only(database_url).await?;
     let found = store.holds_under(prefix).await?;
+    store.database().close().await;
+    Ok(found)
+}
+
+/// Everything that left to a counter-account since a moment, by the hold it left from, for a comparison
+/// with a provider's bill.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn payouts_found(
+    database_url: &str,
+    counter: &str,
+    currency: &str,
+    since_us: i64,
+) -> anyhow::Result<Vec<store::payouts::FoundPayout>> {
+    let store = Store::open_read_only(database_url).await?;
+    let found = store.paid_out(counter, currency, since_us).await?;
     store.database().close().await;
     Ok(found)
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::engine::Engine;
 use crate::process::Process;
 use crate::process::reading::{Memory, memory};
+use crate::study::programs::payee_key;
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -80,7 +81,15 @@ impl Server {
         let listen = "127.0.0.1:0";
         let process = match target {
             Target::Ours => {
-                let arguments = ["--account-listen", listen, "--account-database-url", url];
+                let key = payee_key()?;
+                let arguments = [
+                    "--account-listen",
+                    listen,
+                    "--account-database-url",
+                    url,
+                    "--account-payee-key-files",
+                    &key,
+                ];
                 Process::start(&service()?, &arguments)?
             }
             Target::Baseline => {

@@ -85,6 +85,7 @@ pub struct Mistakes(pub Vec<String>);
 pub struct Values {
     table: Vec<Setting>,
     set: HashMap<&'static str, String>,
+    supposed: HashMap<&'static str, String>,
     mistakes: Vec<String>,
 }
 
@@ -126,7 +127,8 @@ impl Values {
         flag: impl Fn(&str) -> Option<String>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Self {
-        let mut values = Self { table: table.to_vec(), set: HashMap::new(), mistakes: Vec::new() };
+        let (set, supposed) = (HashMap::new(), HashMap::new());
+        let mut values = Self { table: table.to_vec(), set, supposed, mistakes: Vec::new() };
         for setting in table {
             let from_environment =
                 environment(setting.name).and_then(|value| match value.into_string() {
@@ -212,7 +214,7 @@ impl Values {
     /// The text of a setting, or its default. `{data}` in a default becomes the data directory.
     #[must_use]
     pub fn text(&self, name: &'static str) -> String {
-        if let Some(value) = self.set.get(name) {
+        if let Some(value) = self.set.get(name).or_else(|| self.supposed.get(name)) {
             return value.clone();
         }
         let default = self.table.iter().find(|s| s.name == name).map_or("", |s| s.default);
@@ -222,10 +224,25 @@ impl Values {
         default.to_owned()
     }
 
-    /// Whether a setting was set by anybody.
+    /// Whether a setting was set by anybody, or supposed.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
-        self.set.get(name).is_some_and(|v| !v.is_empty())
+        let value = self.set.get(name).or_else(|| self.supposed.get(name));
+        value.is_some_and(|v| !v.is_empty())
+    }
+
+    /// A default that only the program can know: stronger than the table's, weaker than what anybody
+    /// set. A setting that is not in the table is left alone.
+    pub fn suppose(&mut self, name: &str, value: impl Into<String>) {
+        if let Some(setting) = self.table.iter().find(|s| s.name == name) {
+            self.supposed.insert(setting.name, value.into());
+        }
+    }
+
+    /// Whether there is such a setting.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.table.iter().any(|s| s.name == name)
     }
 
     /// Notes a mistake that is not in one value alone.
@@ -316,6 +333,17 @@ mod tests {
         assert_eq!(read(None, None), ("1".to_owned(), "sqlite:///x/a.db".to_owned()));
         assert_eq!(Values::given(TABLE, &[]).text("A_PORT"), "80");
         Ok(())
+    }
+
+    #[test]
+    fn what_is_supposed_wins_over_defaults_alone() {
+        let mut values = Values::given(TABLE, &[("A_SECRET", "set")]);
+        for (name, value) in [("A_PORT", "81"), ("A_SECRET", "supposed"), ("NOT_THERE", "x")] {
+            values.suppose(name, value);
+        }
+        assert_eq!((values.text("A_PORT"), values.text("A_SECRET")), ("81".into(), "set".into()));
+        assert!(values.is_set("A_PORT") && !values.is_set("NOT_THERE"));
+        assert!(values.knows("A_FILE") && !values.knows("NOT_THERE"));
     }
 
     #[test]

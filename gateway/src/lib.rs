@@ -8,6 +8,7 @@ mod config;
 mod http;
 mod identity;
 mod json;
+mod notify;
 mod settlement;
 mod upstream;
 mod wallet;

@@ -39,11 +39,15 @@ pub fn signed_text(parameters: &[(Vec<u8>, Vec<u8>)], left_out: &[&str]) -> Vec<
     pairs.join(&b'&')
 }
 
-/// The value of one parameter; empty when there is none.
+/// The value of one parameter; empty when there is none, and when it is there twice: the signed text does
+/// not tell `a=1&a=2` from one `a` of the value `1&a=2`, so a second one may have been made of the first.
 #[must_use]
 pub fn value<'a>(parameters: &'a [(Vec<u8>, Vec<u8>)], name: &str) -> &'a [u8] {
-    let found = parameters.iter().find(|(key, _)| key == name.as_bytes());
-    found.map_or(&[], |(_, value)| value)
+    let mut found = parameters.iter().filter(|(key, _)| key == name.as_bytes());
+    match (found.next(), found.next()) {
+        (Some((_, value)), None) => value,
+        _ => &[],
+    }
 }
 
 /// An answer of the gateway in its parts, exactly as received.
@@ -193,5 +197,6 @@ mod tests {
         assert_eq!(value(&given, "b"), b"\xC4\xE3 x");
         assert_eq!(signed_text(&given, &["sign"]), b"a=1&b=\xC4\xE3 x&c=+");
         assert_eq!(value(&given, "none"), b"");
+        assert_eq!(value(&parameters(b"a=1&b=2&a=3"), "a"), b"", "which one?");
     }
 }

@@ -54,10 +54,10 @@ impl Certificate {
         PublicKey::from_der(&spki.map_err(|_| Wrong("a certificate without a key"))?)
     }
 
-    /// The serial number in upper-case hex: WeChat Pay's `serial_no`.
+    /// The serial number in upper-case hex, two digits for each byte: WeChat Pay's `serial_no`.
     #[must_use]
     pub fn serial_hex(&self) -> String {
-        format!("{:X}", self.serial())
+        self.serial().to_bytes_be().iter().map(|byte| format!("{byte:02X}")).collect()
     }
 
     /// Alipay's SN: MD5 of issuer and serial number, lower-case hex.
@@ -89,11 +89,22 @@ impl Certificate {
     pub fn issued_by(&self, issuer: &Self) -> bool {
         let (own, theirs) = (self.0.tbs_certificate(), issuer.0.tbs_certificate());
         let algorithm = self.0.signature_algorithm().oid.to_string();
-        if own.issuer() != theirs.subject() || algorithm != RSA_SHA256 {
+        // A merchant's certificate issues nothing. What stands outside the signed part is what is inside.
+        let signed_as = own.signature() == self.0.signature_algorithm();
+        let named = own.issuer() == theirs.subject();
+        if !issuer.is_authority() || !named || !signed_as || algorithm != RSA_SHA256 {
             return false;
         }
         let (Ok(text), Ok(key)) = (own.to_der(), issuer.public_key()) else { return false };
         self.0.signature().as_bytes().is_some_and(|s| key.verifies(&text, &base64(s)))
+    }
+
+    /// Whether the same authority issued both. Alipay's own certificates and those it gives to merchants
+    /// have one root and different authorities, so a chain to the root alone makes none Alipay's: the
+    /// keys of merchants' certificates are in merchants' hands.
+    #[must_use]
+    pub fn shares_issuer_with(&self, other: &Self) -> bool {
+        self.0.tbs_certificate().issuer() == other.0.tbs_certificate().issuer()
     }
 
     fn serial(&self) -> BigUint {

@@ -10,6 +10,7 @@ mod matrix;
 mod operations;
 mod outcomes;
 mod processes;
+mod reconcile;
 mod settings_table;
 mod support;
 mod totals;

@@ -12,7 +12,7 @@ use crate::support::web;
 /// Settings of an all-in-one on free ports with a data directory.
 fn settings(data: &tempfile::TempDir) -> Vec<(&'static str, String)> {
     let mut settings = vec![("CASHOUT_DATA_DIR", data.path().display().to_string())];
-    for name in ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN"] {
+    for name in ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN", "SANDBOX_LISTEN"] {
         settings.push((name, "127.0.0.1:0".to_owned()));
     }
     settings
@@ -34,7 +34,7 @@ async fn one_line_says_where_everything_is_and_it_all_answers() -> anyhow::Resul
         let system = Process::start("cashout", arguments, &settings)?;
         let [line] = system.said.as_slice() else { anyhow::bail!("{:?}", system.said) };
         let names: Vec<&str> = line.split(' ').map(|w| w.split('=').next().unwrap_or(w)).collect();
-        assert_eq!(names, ["ready", "gateway", "account", "withdraw"], "{line}");
+        assert_eq!(names, ["ready", "gateway", "account", "withdraw", "sandbox"], "{line}");
         let gateway =
             line.split(' ').find_map(|w| w.strip_prefix("gateway=")).context("gateway")?;
         assert!(gateway.starts_with("http://127.0.0.1:"), "{line}");
@@ -124,7 +124,7 @@ fn all_mistakes_in_settings_are_told_at_once_and_nothing_starts() -> anyhow::Res
 fn a_taken_port_is_told_with_the_name_of_its_setting() -> anyhow::Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    for name in ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN"] {
+    for name in ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN", "SANDBOX_LISTEN"] {
         let data = tempfile::tempdir()?;
         let mut settings = settings(&data);
         settings.push((name, address.clone()));

@@ -37,12 +37,16 @@ impl Three {
 
     fn new(databases: (TestDatabase, TestDatabase)) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
+        let payee_key = data.path().join("payee-key-of-test");
+        std::fs::write(&payee_key, "5a".repeat(32))?;
         let [account, withdraw, gateway] =
             [free_port()?, free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}"));
         let settings = vec![
             ("CASHOUT_DATA_DIR", data.path().display().to_string()),
             ("ACCOUNT_DATABASE_URL", databases.0.url.clone()),
             ("WITHDRAW_DATABASE_URL", databases.1.url.clone()),
+            ("ACCOUNT_PAYEE_KEY_FILES", payee_key.display().to_string()),
+            ("PAYEE_COOLING", "0s".to_owned()),
             ("ACCOUNT_LISTEN", account.clone()),
             ("WITHDRAW_LISTEN", withdraw.clone()),
             ("GATEWAY_LISTEN", gateway.clone()),

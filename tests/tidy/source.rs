@@ -40,8 +40,8 @@ pub fn sources() -> anyhow::Result<Vec<Source>> {
         .collect()
 }
 
-/// Every file of ours with that ending, from the root, in order. Build output and version control
-/// are not ours.
+/// Every file of ours with that ending, from the root, in order. Build output, version control and
+/// the SDKs that tests install are not ours.
 pub fn files(ending: &str) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut waiting = vec![PathBuf::new()];
@@ -51,7 +51,7 @@ pub fn files(ending: &str) -> anyhow::Result<Vec<String>> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = directory.join(&name);
             if entry.file_type()?.is_dir() {
-                if !["target", "data", ".git"].contains(&name.as_str()) {
+                if !["target", "data", ".git", ".sdk"].contains(&name.as_str()) {
                     waiting.push(path);
                 }
             } else if path.extension().is_some_and(|e| e == ending) {

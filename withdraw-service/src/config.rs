@@ -13,6 +13,7 @@ use crate::ports::LEDGER_TIMEOUT;
 use crate::providers::Channels;
 use crate::providers::settings::{ALIPAY, WECHAT};
 use crate::service::Timing;
+use crate::service::float::FloatGuard;
 
 /// The settings of this service; those of every process are `cashout_common::settings::SHARED`.
 pub const SETTINGS: &[Setting] =
@@ -81,6 +82,16 @@ const OWN: &[Setting] = &[
         "72h",
         "How long a provider may work on a payout before it becomes a case for a person.",
     ),
+    Setting::new(
+        "FLOAT_CHECK_EVERY",
+        "60s",
+        "How often a provider's balance is compared with what waits for it; at least 1s.",
+    ),
+    Setting::new(
+        "FLOAT_RESERVE",
+        "0",
+        "Amount that is to be left at each provider: payouts pause before it is used.",
+    ),
 ];
 
 /// What the service needs to start.
@@ -100,6 +111,8 @@ pub struct Config {
     pub channels: Channels,
     /// How patient payouts are.
     pub timing: Timing,
+    /// How providers' balances are watched.
+    pub float: FloatGuard,
 }
 
 impl Config {
@@ -113,6 +126,7 @@ impl Config {
         let policy = read_policy(values);
         let channels = Channels::read(values);
         let timing = read_timing(values);
+        let float = read_float(values);
         Some(Self {
             listen: listen?,
             database_url: database_url?,
@@ -121,6 +135,7 @@ impl Config {
             policy: policy?,
             channels: channels?,
             timing: timing?,
+            float: float?,
         })
     }
 }
@@ -205,6 +220,17 @@ fn read_timing(values: &mut Values) -> Option<Timing> {
     })
 }
 
+fn read_float(values: &mut Values) -> Option<FloatGuard> {
+    let check_every = values.read("FLOAT_CHECK_EVERY", |text| {
+        let short = || "must be at least 1s".to_owned();
+        duration(text).and_then(|d| Some(d).filter(|d| d.as_secs() >= 1).ok_or_else(short))
+    });
+    let reserve_minor = values.read("FLOAT_RESERVE", |text| {
+        if matches!(text, "0" | "0.0" | "0.00") { Ok(0) } else { amount(text) }
+    });
+    Some(FloatGuard { check_every: check_every?, reserve_minor: reserve_minor? })
+}
+
 fn positive(text: &str) -> Result<Duration, String> {
     let zero = || "must be more than 0".to_owned();
     duration(text).and_then(|d| Some(d).filter(|d| !d.is_zero()).ok_or_else(zero))
@@ -231,6 +257,7 @@ mod tests {
         assert_eq!(config.database_url, "sqlite://./data/withdraw.db");
         let (timing, own) = (config.timing, Timing::default());
         assert_eq!((timing.lease, timing.pending_limit), (own.lease, own.pending_limit));
+        assert_eq!(config.float, FloatGuard::default());
         // What a killed instance had begun is taken over and finished within half a minute.
         assert_eq!(timing.lease, Duration::from_secs(10));
         Ok(())
@@ -251,6 +278,8 @@ mod tests {
             ("PAYOUT_BACKOFF_MIN", "0s"),
             ("PAYOUT_LEASE", "30"),
             ("PAYOUT_PENDING_LIMIT", "0s"),
+            ("FLOAT_CHECK_EVERY", "999ms"),
+            ("FLOAT_RESERVE", "-1"),
             ("CASHOUT_TIME_ZONE", "Mars/Base"),
         ];
         let told = read(&wrong).err().unwrap_or_default();

@@ -294,6 +294,7 @@ fn holder(h: wire::Holder) -> Holder {
             min_openid: payee.min_openid,
             nickname: payee.nickname,
             sex: payee.sex,
+            payable_from_us: payee.payable_from_us,
         };
         match method {
             PayeeMethod::Wechat => made.wechat = Some(payee),

@@ -9,6 +9,7 @@ pub mod grpc;
 pub mod ledger;
 pub mod ports;
 pub mod providers;
+pub mod reconcile;
 pub mod service;
 pub mod store;
 pub mod verification;
@@ -30,11 +31,13 @@ use tonic::service::RoutesBuilder;
 
 pub use config::{Config, SETTINGS};
 pub use domain::policy::Policy;
-pub use providers::{Channel, Channels};
+pub use providers::{Channel, Channels, Other};
 pub use service::Timing;
+pub use service::float::FloatGuard;
 pub use verification::{ExpectedHold, ExpectedState, holds_expected, verify};
 
 use ports::Ledger;
+use service::notifications::Forgeries;
 
 /// Full name of the service, as health knows it.
 pub const SERVICE: &str = "cashout.withdraw.v1.WithdrawService";
@@ -50,7 +53,7 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
     let channel = peer::channel(&config.account_address).context("ACCOUNT_ADDRESS")?;
     let ready = peer::watch_health(channel.clone(), ACCOUNT_SERVICE, stop.clone());
     let ledger = Arc::new(ledger::RemoteLedger::new(channel));
-    let running = launch(config, world, ledger, ready, stop.clone()).await;
+    let running = launch(config, world, ledger, Vec::new(), ready, stop.clone()).await;
     if running.is_err() {
         stop.cancel();
     }
@@ -66,14 +69,28 @@ pub async fn start_on(
     world: World,
     ledger: Arc<dyn Ledger>,
 ) -> anyhow::Result<Running> {
+    start_with(config, world, ledger, Vec::new()).await
+}
+
+/// Starts the service on any ledger and with more providers, ready at once: for tests.
+///
+/// # Errors
+/// When it cannot bind or open its database.
+pub async fn start_with(
+    config: Config,
+    world: World,
+    ledger: Arc<dyn Ledger>,
+    others: Vec<Other>,
+) -> anyhow::Result<Running> {
     let (_, ready) = watch::channel(true);
-    launch(config, world, ledger, ready, CancellationToken::new()).await
+    launch(config, world, ledger, others, ready, CancellationToken::new()).await
 }
 
 async fn launch(
     config: Config,
     world: World,
     ledger: Arc<dyn Ledger>,
+    others: Vec<Other>,
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
 ) -> anyhow::Result<Running> {
@@ -82,16 +99,22 @@ async fn launch(
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let store = store::Store::open(&config.database_url).await?;
-    let providers = providers::Providers::new(&config.channels, store.clone(), &world);
+    let mut providers = providers::Providers::new(&config.channels, store.clone(), &world)
+        .map_err(anyhow::Error::msg)?;
     let wake = Arc::new(Notify::new());
+    for other in others {
+        providers.add(other);
+    }
     let core = Arc::new(service::Core {
-        providers: providers.map_err(anyhow::Error::msg)?,
+        providers,
         store,
         ledger,
         replies: Arc::new(grpc::convert::WireReplies),
         policy: config.policy,
         zone: config.zone,
         timing: config.timing,
+        float: config.float,
+        forgeries: Forgeries::default(),
         instance: service::instance_name(&world),
         world,
         places: service::places::Places::new(wake.clone()),
@@ -102,6 +125,7 @@ async fn launch(
     let server = grpc::server::Server::new(core.clone(), stop.clone());
     routes.add_service(WithdrawServiceServer::new(server));
     let working = tokio::spawn(worker::run(core.clone(), stop.clone()));
+    let watching = tokio::spawn(service::float::run(core.clone(), stop.clone()));
     let until = stop.clone();
     let task = tokio::spawn(async move {
         let limits = Limits::default();
@@ -113,6 +137,7 @@ async fn launch(
         }
         // No new work; what is in flight finishes and is recorded.
         let _ = working.await;
+        let _ = watching.await;
         core.tasks.close();
         core.tasks.wait().await;
         core.store.close().await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cashout_proto::Failure;
 use futures::future::BoxFuture;
 
+pub use crate::domain::withdrawal::Confirmation;
 use crate::domain::withdrawal::{AccountAfter, Holder, Requested, Withdrawal};
 
 /// How long the ledger may take for one step of an effect, all its calls together. A lease is longer.
@@ -92,17 +93,6 @@ pub struct SendRequest {
     pub body: Vec<u8>,
     /// SHA-256 of the body, hex.
     pub digest: String,
-}
-
-/// What the app needs to ask the payee to confirm a payout, in the provider's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmation {
-    /// The merchant.
-    pub mch_id: String,
-    /// The app the payee confirms in.
-    pub app_id: String,
-    /// What the app hands over.
-    pub package: String,
 }
 
 /// Who has to repair what keeps a payout from being made.

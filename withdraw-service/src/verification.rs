@@ -1,5 +1,5 @@
-//! The guarantees of this service, checked on a consistent snapshot: G7, G10, G11, G17, and what the
-//! ledger should hold for each withdrawal, so that both sides can be matched (G12).
+//! The guarantees of this service, checked on a consistent snapshot: G7 to G11, G15, G17, and what
+//! the ledger should hold for each withdrawal, so that both sides can be matched (G12).
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -62,6 +62,7 @@ fn expected(w: &Withdrawal) -> ExpectedHold {
         | Status::Approved
         | Status::Paying
         | Status::Unknown
+        | Status::Blocked
         | Status::Unresolved => ExpectedState::Open,
         Status::Requested
         | Status::Refusing
@@ -91,8 +92,15 @@ pub async fn verify(database_url: &str) -> anyhow::Result<Report> {
     let facts = facts?;
     let checks = vec![
         checked("G7", "one key, one request", &facts, keys),
+        checked("G8", "never pays twice", &facts, |f| rules(f, "G8", f.looked.calls)),
+        checked("G9", "never returns what may still be paid", &facts, |f| {
+            rules(f, "G9", f.looked.returned)
+        }),
         checked("G10", "what is paid is what was approved", &facts, contents),
         checked("G11", "every withdrawal walks legal edges", &facts, walks),
+        checked("G15", "notifications are hints", &facts, |f| {
+            rules(f, "G15", f.looked.notifications)
+        }),
         checked("G17", "reviewers differ from the applicant and each other", &facts, reviewers),
     ];
     Ok(Report { checks })
@@ -113,6 +121,14 @@ fn checked(
     violations.truncate(5);
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Check { id, promise, rows: rows as u64, violations: count, examples: violations, ms }
+}
+
+/// What the database found that breaks the rules of a guarantee.
+fn rules(facts: &Facts, guarantee: &str, looked: i64) -> Findings {
+    let broken = facts.broken.iter().filter(|b| b.guarantee == guarantee);
+    let about = if guarantee == "G15" { "notification or withdrawal" } else { "withdrawal" };
+    let told = broken.map(|b| format!("{about} {}: {}", b.about, b.told)).collect();
+    (usize::try_from(looked).unwrap_or(0), told)
 }
 
 fn keys(facts: &Facts) -> Findings {
@@ -212,6 +228,7 @@ fn reviewers(facts: &Facts) -> Findings {
             Status::Approved
                 | Status::Paying
                 | Status::Unknown
+                | Status::Blocked
                 | Status::Unresolved
                 | Status::Settling
                 | Status::Paid

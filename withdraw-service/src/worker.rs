@@ -56,6 +56,8 @@ async fn round(core: &Arc<Core>) -> Result<Option<i64>, Failure> {
         for (lane, at_us) in due.map_err(|e| database_failure(&e))? {
             if at_us > times.now_us {
                 next_us = Some(next_us.map_or(at_us, |us| us.min(at_us)));
+            } else if lane == Lane::Held {
+                begun += usize::from(let_go(core, times.now_us).await? > 0);
             } else {
                 begun += begin(core, lane, times).await?;
             }
@@ -64,6 +66,13 @@ async fn round(core: &Arc<Core>) -> Result<Option<i64>, Failure> {
             return Ok(next_us);
         }
     }
+}
+
+/// Has what was held until now wait for the worker like everything else; gives how many.
+async fn let_go(core: &Arc<Core>, now_us: i64) -> Result<u64, Failure> {
+    let job =
+        core.store.write(move |conn| async move { Ok(due::let_go(conn, now_us).await?) }.boxed());
+    job.await
 }
 
 /// Claims as many effects of a lane as have a place and starts them; gives their number.

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod hold;
 mod holds;
 mod journal;
+pub mod payee;
 pub mod refusal;
 
 pub use account::{Account, Currency, Owner};
@@ -20,4 +21,5 @@ pub use book::{Book, Changes, Head, Recorded};
 pub use command::{Command, Facts, Movement, Outcome, Posted, Transfer, Which};
 pub use entry::{Entry, Hash, Side};
 pub use hold::{Hold, HoldState};
+pub use payee::{Method, Payee};
 pub use refusal::Refusal;

@@ -1,5 +1,6 @@
 //! Methods on the person behind accounts.
 
+use cashout_common::actor::Actor;
 use cashout_common::db::Conn;
 use cashout_common::money::MAX_MINOR;
 use cashout_common::text;
@@ -10,9 +11,9 @@ use futures::future::BoxFuture;
 
 use super::parse::Fields;
 use super::{Server, read_failure};
-use crate::store::holders::{
-    HolderRow, Membership, PayeeRow, bind_payee, set_membership, set_profile, unbind_payee,
-};
+use crate::domain::payee::{needs_name, openid_rule, payee_id_rule};
+use crate::domain::{Method, Payee};
+use crate::store::holders::{HolderRow, Membership, set_membership, set_profile};
 
 impl Server {
     pub(super) async fn get_holder(
@@ -36,7 +37,13 @@ impl Server {
         let name = f.free("username", &request.username, 64);
         let name = f.finish(name)?;
         let found = self.store.holders(&request.user_ids, &name).await.map_err(read_failure)?;
-        Ok(pb::BatchGetHoldersResponse { holders: found.into_iter().map(wire).collect() })
+        let ids: Vec<i64> = found.iter().map(|row| row.user_id).collect();
+        let mut payees = self.payees.of_people(&ids).await?;
+        let holder = |row: HolderRow| {
+            let bound = payees.remove(&row.user_id).unwrap_or_default();
+            self.wire(row, bound)
+        };
+        Ok(pb::BatchGetHoldersResponse { holders: found.into_iter().map(holder).collect() })
     }
 
     pub(super) async fn set_profile(
@@ -92,42 +99,29 @@ impl Server {
     pub(super) async fn bind_payee(
         &self,
         request: pb::BindPayeeRequest,
+        actor: Actor,
     ) -> Result<pb::Holder, Failure> {
         let mut f = Fields::default();
         let user_id = f.user("user_id", request.user_id);
         let wanted = request.payee.unwrap_or_default();
-        let row = PayeeRow {
-            user_id,
-            method: method(&mut f, "payee.method", wanted.method),
-            payee_id: f.key("payee.payee_id", &wanted.payee_id).to_string(),
-            real_name: f.free("payee.real_name", &wanted.real_name, 64),
-            mp_openid: f.free("payee.mp_openid", &wanted.mp_openid, 128),
-            dev_openid: f.free("payee.dev_openid", &wanted.dev_openid, 128),
-            min_openid: f.free("payee.min_openid", &wanted.min_openid, 128),
-            nickname: f.free("payee.nickname", &wanted.nickname, 64),
-            sex: f.range("payee.sex", i64::from(wanted.sex), 0, 2),
-            bound_at: self.clock.now_us(),
-        };
-        f.finish(())?;
-        self.write_holder(user_id, move |conn| {
-            Box::pin(async move { bind_payee(conn, &row).await })
-        })
-        .await
+        let payee = payee(&mut f, user_id, wanted);
+        // No method is a broken rule already, so this cannot be reached without a payee.
+        let payee = f.finish(payee)?.ok_or_else(|| Failure::field("payee.method", METHOD))?;
+        self.payees.bind(payee, actor).await?;
+        self.holder(user_id).await
     }
 
     pub(super) async fn unbind_payee(
         &self,
         request: pb::UnbindPayeeRequest,
+        actor: Actor,
     ) -> Result<pb::Holder, Failure> {
         let mut f = Fields::default();
         let user_id = f.user("user_id", request.user_id);
         let method = method(&mut f, "method", request.method);
-        f.finish(())?;
-        let now_us = self.clock.now_us();
-        self.write_holder(user_id, move |conn| {
-            Box::pin(async move { unbind_payee(conn, user_id, method, now_us).await })
-        })
-        .await
+        let method = f.finish(method)?.ok_or_else(|| Failure::field("method", METHOD))?;
+        self.payees.unbind(user_id, method, actor).await?;
+        self.holder(user_id).await
     }
 
     /// Runs a write and answers the holder as it is after it.
@@ -142,47 +136,93 @@ impl Server {
     async fn holder(&self, user_id: i64) -> Result<pb::Holder, Failure> {
         let found = self.store.holders(&[user_id], "").await.map_err(read_failure)?;
         let missing = || Failure::new(Reason::HolderNotFound, "there is no such person");
-        found.into_iter().next().map(wire).ok_or_else(missing)
+        let row = found.into_iter().next().ok_or_else(missing)?;
+        let payees = self.payees.of_person(user_id).await?;
+        Ok(self.wire(row, payees))
+    }
+
+    fn wire(&self, row: HolderRow, payees: Vec<Payee>) -> pb::Holder {
+        let privileges: Vec<(String, String)> =
+            serde_json::from_str(&row.privileges).unwrap_or_default();
+        let privilege = |(title, subtitle)| pb::Privilege { title, subtitle };
+        let payee = |p: Payee| pb::Payee {
+            payable_from_us: self.payees.payable_from_us(&p),
+            method: i32::try_from(p.method.number()).unwrap_or_default(),
+            payee_id: p.payee_id,
+            real_name: p.real_name,
+            mp_openid: p.mp_openid,
+            dev_openid: p.dev_openid,
+            min_openid: p.min_openid,
+            nickname: p.nickname,
+            sex: i32::try_from(p.sex).unwrap_or_default(),
+            bound_at_us: p.bound_at_us,
+        };
+        pb::Holder {
+            user_id: row.user_id,
+            username: row.username,
+            mobile: row.mobile,
+            membership: Some(pb::Membership {
+                is_member: row.is_member != 0,
+                privileges: privileges.into_iter().map(privilege).collect(),
+                saved_minor: row.saved_minor,
+            }),
+            payees: payees.into_iter().map(payee).collect(),
+            created_at_us: row.created_at,
+            updated_at_us: row.updated_at,
+        }
     }
 }
 
 type Job<'c> = BoxFuture<'c, Result<(), WriteError>>;
 
-fn method(f: &mut Fields, field: &str, number: i32) -> i64 {
-    match pb::PayeeMethod::try_from(number) {
-        Ok(pb::PayeeMethod::Wechat | pb::PayeeMethod::Alipay) => {}
-        _ => f.broken(field, "must be WECHAT or ALIPAY"),
+const METHOD: &str = "must be WECHAT or ALIPAY";
+
+fn method(f: &mut Fields, field: &str, number: i32) -> Option<Method> {
+    let method = Method::of(i64::from(number));
+    if method.is_none() {
+        f.broken(field, METHOD);
     }
-    i64::from(number)
+    method
 }
 
-fn wire((row, payees): (HolderRow, Vec<PayeeRow>)) -> pb::Holder {
-    let privileges: Vec<(String, String)> =
-        serde_json::from_str(&row.privileges).unwrap_or_default();
-    let privilege = |(title, subtitle)| pb::Privilege { title, subtitle };
-    let payee = |p: PayeeRow| pb::Payee {
-        method: i32::try_from(p.method).unwrap_or_default(),
-        payee_id: p.payee_id,
-        real_name: p.real_name,
-        mp_openid: p.mp_openid,
-        dev_openid: p.dev_openid,
-        min_openid: p.min_openid,
-        nickname: p.nickname,
-        sex: i32::try_from(p.sex).unwrap_or_default(),
-        bound_at_us: p.bound_at,
-        payable_from_us: 0,
+/// A binding as asked for; its time is the service's to set.
+fn payee(f: &mut Fields, user_id: i64, wanted: pb::Payee) -> Option<Payee> {
+    let method = method(f, "payee.method", wanted.method);
+    let real_name = f.free("payee.real_name", &wanted.real_name, 64);
+    let nickname = f.free("payee.nickname", &wanted.nickname, 64);
+    let sex = f.range("payee.sex", i64::from(wanted.sex), 0, 2);
+    // Without a method there is no rule for the id but the general one.
+    let rule = match method {
+        Some(method) => payee_id_rule(method, &wanted.payee_id),
+        None => wanted.payee_id.is_empty().then_some("must not be empty"),
     };
-    pb::Holder {
-        user_id: row.user_id,
-        username: row.username,
-        mobile: row.mobile,
-        membership: Some(pb::Membership {
-            is_member: row.is_member != 0,
-            privileges: privileges.into_iter().map(privilege).collect(),
-            saved_minor: row.saved_minor,
-        }),
-        payees: payees.into_iter().map(payee).collect(),
-        created_at_us: row.created_at,
-        updated_at_us: row.updated_at,
+    let openids = [
+        ("payee.mp_openid", &wanted.mp_openid),
+        ("payee.dev_openid", &wanted.dev_openid),
+        ("payee.min_openid", &wanted.min_openid),
+    ];
+    let broken = openids.into_iter().map(|(field, id)| (field, openid_rule(id, true)));
+    for (field, rule) in std::iter::once(("payee.payee_id", rule)).chain(broken) {
+        if let Some(rule) = rule {
+            f.broken(field, rule);
+        }
     }
+    let method = method?;
+    if real_name.trim().is_empty() && needs_name(method, &wanted.payee_id) {
+        f.broken("payee.real_name", "must go with an e-mail address or mobile number");
+    }
+    let pb::Payee { payee_id, mp_openid, dev_openid, min_openid, .. } = wanted;
+    let bound_at_us = 0;
+    Some(Payee {
+        user_id,
+        method,
+        payee_id,
+        real_name,
+        mp_openid,
+        dev_openid,
+        min_openid,
+        nickname,
+        sex,
+        bound_at_us,
+    })
 }

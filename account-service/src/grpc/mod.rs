@@ -19,6 +19,7 @@ use cashout_proto::{Failure, Reason};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use crate::service::payees::Payees;
 use crate::service::poster::{PostError, Poster};
 use crate::store::Store;
 
@@ -28,21 +29,23 @@ pub struct Server {
     store: Store,
     poster: Poster,
     writer: Writer,
+    payees: Payees,
     clock: Clock,
     stop: CancellationToken,
 }
 
 impl Server {
-    /// A server over the pipeline, the store and the writer of holders.
+    /// A server over the pipeline, the store, the writer of holders and their bindings.
     #[must_use]
     pub fn new(
         store: Store,
         poster: Poster,
         writer: Writer,
+        payees: Payees,
         clock: Clock,
         stop: CancellationToken,
     ) -> Self {
-        Self { store, poster, writer, clock, stop }
+        Self { store, poster, writer, payees, clock, stop }
     }
 }
 
@@ -91,6 +94,23 @@ macro_rules! methods {
                 answer(self.adjust_account(request.into_inner(), &operator).await)
             }
 
+            /// Who changed where money goes is told by the metadata too.
+            async fn bind_payee(
+                &self,
+                request: Request<pb::BindPayeeRequest>,
+            ) -> Answer<pb::Holder> {
+                let actor = Actor::of(request.metadata())?;
+                answer(self.bind_payee(request.into_inner(), actor).await)
+            }
+
+            async fn unbind_payee(
+                &self,
+                request: Request<pb::UnbindPayeeRequest>,
+            ) -> Answer<pb::Holder> {
+                let actor = Actor::of(request.metadata())?;
+                answer(self.unbind_payee(request.into_inner(), actor).await)
+            }
+
             type StreamEntriesStream = Entries;
 
             async fn stream_entries(
@@ -122,8 +142,6 @@ methods! {
     batch_get_holders: BatchGetHoldersRequest => BatchGetHoldersResponse;
     set_profile: SetProfileRequest => Holder;
     set_membership: SetMembershipRequest => Holder;
-    bind_payee: BindPayeeRequest => Holder;
-    unbind_payee: UnbindPayeeRequest => Holder;
     list_statement: ListStatementRequest => ListStatementResponse;
     scan_statement: ScanStatementRequest => ScanStatementResponse;
     get_entry: GetEntryRequest => Entry;

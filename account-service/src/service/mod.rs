@@ -1,4 +1,7 @@
-//! What the account service does, without gRPC: the posting pipeline and the release of holds.
+//! What the account service does, without gRPC: the posting pipeline, the release of holds, and where
+//! people are paid.
 
+pub mod payees;
 pub mod poster;
 pub mod releases;
+pub mod resealing;

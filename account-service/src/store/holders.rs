@@ -1,4 +1,5 @@
-//! Storing the person behind accounts. Writes run as jobs of the group writer.
+//! Storing the person behind accounts; where they are paid is stored by `payees`. Writes run as jobs of
+//! the group writer.
 
 use cashout_common::db::Conn;
 use cashout_common::on_engine;
@@ -29,31 +30,6 @@ pub struct HolderRow {
     pub updated_at: i64,
 }
 
-/// Where a person is paid, as stored.
-#[derive(Debug, Clone, FromRow)]
-pub struct PayeeRow {
-    /// Who.
-    pub user_id: i64,
-    /// 1 WeChat, 2 Alipay.
-    pub method: i64,
-    /// The id money is sent to.
-    pub payee_id: String,
-    /// The name the provider checks.
-    pub real_name: String,
-    /// WeChat ids per app, as document 3 shows them.
-    pub mp_openid: String,
-    /// See `mp_openid`.
-    pub dev_openid: String,
-    /// See `mp_openid`.
-    pub min_openid: String,
-    /// As shown.
-    pub nickname: String,
-    /// 0 unknown, 1 male, 2 female.
-    pub sex: i64,
-    /// When it was bound.
-    pub bound_at: i64,
-}
-
 /// What the documents show of a member.
 #[derive(Debug, Clone)]
 pub struct Membership {
@@ -71,10 +47,6 @@ const PROFILE: &str = "INSERT INTO holder VALUES ($1, $2, $3, 0, 0, '[]', $4, $4
 const MEMBERSHIP: &str = "UPDATE holder SET is_member = $2, saved_minor = $3, privileges = $4, \
     updated_at = $5 WHERE user_id = $1";
 const TOUCH: &str = "UPDATE holder SET updated_at = $2 WHERE user_id = $1";
-const BIND: &str = "INSERT INTO payee VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-    ON CONFLICT (user_id, method) DO UPDATE SET payee_id = $3, real_name = $4, mp_openid = $5, \
-    dev_openid = $6, min_openid = $7, nickname = $8, sex = $9, bound_at = $10";
-const UNBIND: &str = "DELETE FROM payee WHERE user_id = $1 AND method = $2";
 
 macro_rules! holder_select {
     () => {
@@ -84,7 +56,7 @@ macro_rules! holder_select {
 }
 
 impl Store {
-    /// Holders with their payees, by id and by exact user name; those that do not exist are left out.
+    /// Holders by id and by exact user name; those that do not exist are left out.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -92,7 +64,7 @@ impl Store {
         &self,
         ids: &[i64],
         username: &str,
-    ) -> Result<Vec<(HolderRow, Vec<PayeeRow>)>, sqlx::Error> {
+    ) -> Result<Vec<HolderRow>, sqlx::Error> {
         let readers = self.database().readers();
         let mut rows: Vec<HolderRow> =
             fetch_list!(readers, p => p, HolderRow, concat!(holder_select!(), "user_id"), ids)?;
@@ -103,23 +75,7 @@ impl Store {
                 on_engine!(readers, p => sqlx::query_as(NAMED).bind(username).fetch_all(p).await?);
             rows.extend(named.into_iter().filter(|n| !ids.contains(&n.user_id)));
         }
-        let found: Vec<i64> = rows.iter().map(|r| r.user_id).collect();
-        let payees = fetch_list!(readers, p => p, PayeeRow,
-            "SELECT user_id, method, payee_id, real_name, mp_openid, dev_openid, min_openid, \
-             nickname, sex, bound_at FROM payee WHERE user_id", &found)?;
-        let of = |id| {
-            let mut own: Vec<PayeeRow> =
-                payees.iter().filter(|p| p.user_id == id).cloned().collect();
-            own.sort_by_key(|p| p.method);
-            own
-        };
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let own = of(row.user_id);
-                (row, own)
-            })
-            .collect())
+        Ok(rows)
     }
 }
 
@@ -156,35 +112,11 @@ pub async fn set_membership(
     found(done)
 }
 
-/// Binds a payee, replacing the one of the same method.
+/// Notes that something of a person changed.
 ///
 /// # Errors
 /// `HOLDER_NOT_FOUND` when there is no such person.
-pub async fn bind_payee(conn: &mut Conn, payee: &PayeeRow) -> Result<(), WriteError> {
-    touch(conn, payee.user_id, payee.bound_at).await?;
-    on_engine!(conn, c => sqlx::query(BIND).bind(payee.user_id).bind(payee.method).bind(&payee.payee_id)
-        .bind(&payee.real_name).bind(&payee.mp_openid).bind(&payee.dev_openid).bind(&payee.min_openid)
-        .bind(&payee.nickname).bind(payee.sex).bind(payee.bound_at)
-        .execute(&mut *c).await.map(drop)?);
-    Ok(())
-}
-
-/// Removes a binding, if there is one.
-///
-/// # Errors
-/// `HOLDER_NOT_FOUND` when there is no such person.
-pub async fn unbind_payee(
-    conn: &mut Conn,
-    user_id: i64,
-    method: i64,
-    now_us: i64,
-) -> Result<(), WriteError> {
-    touch(conn, user_id, now_us).await?;
-    on_engine!(conn, c => sqlx::query(UNBIND).bind(user_id).bind(method).execute(&mut *c).await.map(drop)?);
-    Ok(())
-}
-
-async fn touch(conn: &mut Conn, user_id: i64, now_us: i64) -> Result<(), WriteError> {
+pub async fn touch(conn: &mut Conn, user_id: i64, now_us: i64) -> Result<(), WriteError> {
     let done = on_engine!(conn, c => sqlx::query(TOUCH).bind(user_id).bind(now_us)
         .execute(&mut *c).await.map(|r| r.rows_affected())?);
     found(done)

@@ -5,6 +5,8 @@
 
 pub mod holders;
 pub mod load;
+pub mod payees;
+pub mod payouts;
 mod positions;
 pub mod reads;
 pub mod rows;
@@ -15,8 +17,12 @@ pub mod write;
 mod write_postgres;
 mod write_sqlite;
 
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use cashout_common::db::{Database, Migrations};
 use serde_json::json;
+use sqlx::sqlite::SqliteConnectOptions;
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -26,6 +32,17 @@ pub const MIGRATIONS: Migrations = Migrations { sqlite: &SQLITE, postgres: &POST
 
 /// Takes PostgreSQL's write lock: the one head row. Whoever has it is the only writer.
 pub const LOCK: &str = "SELECT 1 FROM ledger_head WHERE id = 1 FOR UPDATE";
+
+/// The directory that an SQLite database lies in; `None` for every other address.
+#[must_use]
+pub fn directory(url: &str) -> Option<PathBuf> {
+    if !url.starts_with("sqlite:") {
+        return None;
+    }
+    let options = SqliteConnectOptions::from_str(url).ok()?;
+    let parent = options.get_filename().parent()?;
+    Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
+}
 
 /// Reading from the ledger.
 #[derive(Debug, Clone)]

@@ -4,8 +4,12 @@
 
 pub mod model;
 pub mod operations;
+pub mod payees;
 
-use account_service::{Config, start};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use account_service::{Config, Key, KeySource, Keyring, start};
 use cashout_common::clock::Clock;
 use cashout_common::random::Random;
 use cashout_common::serve::Running;
@@ -19,6 +23,11 @@ use tonic::transport::Channel;
 /// Noon of 2026-01-01 in Shanghai.
 pub const NOON_US: i64 = 1_767_240_000_000_000;
 
+static STARTED: AtomicU64 = AtomicU64::new(1);
+
+/// How long a new payee waits.
+pub const COOLING: Duration = Duration::from_secs(86_400);
+
 /// A running service and a client of it.
 pub struct Stack {
     pub running: Running,
@@ -28,15 +37,31 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts the service on `url`.
+    /// Starts the service on `url`, always with the same key of payees and a day to cool down.
     pub async fn start(url: &str) -> anyhow::Result<Self> {
-        let clock = Clock::set_at(NOON_US);
-        let world = World { clock: clock.clone(), random: Random::seeded(1) };
-        let config = Config { listen: "127.0.0.1:0".parse()?, database_url: url.to_owned() };
+        Self::keyed(url, &[1]).await
+    }
+
+    /// Starts it with these keys of payees.
+    pub async fn keyed(url: &str, keys: &[u8]) -> anyhow::Result<Self> {
+        Self::with(Config {
+            listen: "127.0.0.1:0".parse()?,
+            database_url: url.to_owned(),
+            payee_keys: KeySource::Given(ring(keys)?),
+            payee_cooling: COOLING,
+        })
+        .await
+    }
+
+    /// Starts it as configured, at noon; chance is another one each time, as nonces must be.
+    pub async fn with(config: Config) -> anyhow::Result<Self> {
+        let (clock, url) = (Clock::set_at(NOON_US), config.database_url.clone());
+        let started = STARTED.fetch_add(1, Ordering::Relaxed);
+        let world = World { clock: clock.clone(), random: Random::seeded(started) };
         let running = start(config, world).await?;
         let channel = cashout_common::peer::channel(&format!("http://{}", running.address))?;
         let client = AccountServiceClient::new(channel);
-        Ok(Self { running, client, clock, url: url.to_owned() })
+        Ok(Self { running, client, clock, url })
     }
 
     /// Opens accounts for these people.
@@ -66,6 +91,12 @@ impl Stack {
         self.running.stop().await;
         verified(&self.url).await
     }
+}
+
+/// Keys of payees, each made of one number.
+pub fn ring(keys: &[u8]) -> anyhow::Result<Keyring> {
+    let keys: Result<Vec<Key>, _> = keys.iter().map(|key| Key::new(&[*key; 32])).collect();
+    Keyring::new(keys?).ok_or_else(|| anyhow::anyhow!("no ring"))
 }
 
 /// Fails with the report when a promise is broken.

@@ -10,7 +10,7 @@ mod growth;
 mod memory;
 mod people;
 mod probe;
-mod programs;
+pub mod programs;
 mod recovery;
 mod start_up;
 mod statements;

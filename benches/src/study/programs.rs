@@ -15,9 +15,20 @@ pub const ANY_PORT: &str = "127.0.0.1:0";
 
 /// The account service on a database.
 pub fn account(listen: &str, url: &str) -> anyhow::Result<Process> {
-    let flags =
-        vec![("--account-listen", listen.to_owned()), ("--account-database-url", url.to_owned())];
+    let flags = vec![
+        ("--account-listen", listen.to_owned()),
+        ("--account-database-url", url.to_owned()),
+        ("--account-payee-key-files", payee_key()?),
+        ("--payee-cooling", "0s".to_owned()),
+    ];
     started("account-service", &flags)
+}
+
+/// A file with a key for payee bindings, beside this program: nothing here is anybody's.
+pub fn payee_key() -> anyhow::Result<String> {
+    let path = std::env::current_exe()?.with_file_name("bench-payee.key");
+    std::fs::write(&path, "5a".repeat(32))?;
+    Ok(path.display().to_string())
 }
 
 /// Starts a program of ours that was built beside this one, and waits for its line `ready …`. Waiting

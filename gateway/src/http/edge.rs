@@ -53,7 +53,8 @@ impl Edge {
         let request_id = request_id::of(request.headers(), &self.app.world);
         let family = Family::of(request.uri().path());
         let method = request.method().clone();
-        let noted = Noted { request_id: request_id.clone(), deadline: started + self.timeout };
+        let deadline = started + family.patience(self.timeout);
+        let noted = Noted { request_id: request_id.clone(), deadline };
         let mut response = self.run(request, noted).await;
         let refusal = response.extensions_mut().remove::<Refusal>();
         if let Some(refusal) = &refusal {

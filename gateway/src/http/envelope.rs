@@ -1,7 +1,9 @@
-//! How each documented family of endpoints says no (docs/http.md sections 1 to 3). What it calls a
+//! How each documented family of endpoints says no (docs/http.md sections 1 to 4). What it calls a
 //! reason comes from the one table of failures; here is only the shape.
 //!
 //! Must not know: why anything is refused.
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -9,6 +11,7 @@ use cashout_proto::{Failure, Reason};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::notice::Provider;
 use crate::json::to_body;
 
 /// A family of endpoints with one envelope.
@@ -20,6 +23,8 @@ pub enum Family {
     Capital,
     /// Document 3, `/api/wallet/*`, and every path of no family.
     Wallet,
+    /// A provider's notifications.
+    Notice(Provider),
 }
 
 /// A request that was refused. It travels as an extension of the response until the edge, which knows
@@ -101,7 +106,9 @@ impl Family {
         let under = |root: &str| {
             path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if under("/sett") {
+        if let Some(provider) = Provider::of(path) {
+            Self::Notice(provider)
+        } else if under("/sett") {
             Self::Settlement
         } else if under("/user/capital-account") {
             Self::Capital
@@ -112,10 +119,19 @@ impl Family {
 
     /// The media type of its answers.
     pub fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Settlement | Self::Capital => "application/json",
-            Self::Wallet => "application/vnd.api+json",
-        })
+        match self {
+            Self::Settlement | Self::Capital => HeaderValue::from_static("application/json"),
+            Self::Wallet => HeaderValue::from_static("application/vnd.api+json"),
+            Self::Notice(provider) => provider.media(),
+        }
+    }
+
+    /// How long an answer may take, when any request may take `timeout`.
+    pub fn patience(self, timeout: Duration) -> Duration {
+        match self {
+            Self::Settlement | Self::Capital | Self::Wallet => timeout,
+            Self::Notice(_) => Provider::patience(timeout),
+        }
     }
 
     /// Puts a refusal into the family's envelope; headers that were set already stay.
@@ -131,6 +147,7 @@ impl Family {
                 to_body(&CapitalError { code: row.capital, data: (), message: &failure.message })
             }
             Self::Wallet => to_body(&WalletErrors { errors: wallet_errors(failure, status) }),
+            Self::Notice(provider) => provider.refusal(failure.reason),
         };
         *response.status_mut() = status;
         *response.body_mut() = Body::from(body.unwrap_or_default());
@@ -153,6 +170,9 @@ impl Family {
     /// Documents 1 and 2 answer business refusals with 200, clients read `code`; what is no answer of
     /// the business (no such route, too large, too busy, broken) keeps its status.
     fn status(self, reason: Reason) -> StatusCode {
+        if let Self::Notice(provider) = self {
+            return provider.status(reason);
+        }
         let http = reason.row().http;
         let transport = http >= 500
             || matches!(

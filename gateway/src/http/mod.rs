@@ -6,11 +6,13 @@ mod call;
 mod edge;
 mod envelope;
 mod health;
+mod notice;
 mod parameters;
 mod request_id;
 
 pub use call::{App, Call};
 pub use envelope::{Family, Refusal, answer};
+pub use notice::{Notice, Provider};
 pub use parameters::{Parameters, malformed};
 
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Config;
 use crate::identity::Verifier;
 use crate::upstream::Upstream;
-use crate::{capital, settlement, wallet};
+use crate::{capital, notify, settlement, wallet};
 
 /// Starts the gateway: binds, opens its keys, serves, and stops by draining. The services may be away;
 /// `/readyz` tells.
@@ -63,6 +65,7 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(settlement::routes())
         .merge(capital::routes())
         .merge(wallet::routes())
+        .merge(notify::routes())
         .route_layer(axum::middleware::from_fn(edge::remember_route))
         .fallback(async || refused(Reason::RouteNotFound, "there is no such route"))
         .method_not_allowed_fallback(async || {

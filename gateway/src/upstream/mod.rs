@@ -121,6 +121,7 @@ calls! {
     withdraw: list_withdrawals(withdraw::ListWithdrawalsRequest) -> withdraw::ListWithdrawalsResponse, NONE;
     withdraw: review_withdrawals(withdraw::ReviewWithdrawalsRequest) -> withdraw::ReviewWithdrawalsResponse, REVIEW;
     withdraw: cancel_withdrawal(withdraw::CancelWithdrawalRequest) -> withdraw::Withdrawal, NONE;
+    withdraw: receive_notification(withdraw::ReceiveNotificationRequest) -> withdraw::ReceiveNotificationResponse, NONE;
 }
 
 /// A person's account in the currency of the documents.

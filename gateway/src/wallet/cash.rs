@@ -20,7 +20,7 @@ pub(super) async fn show(call: Call) -> Result<Response, Refusal> {
     let asked = GetWithdrawalRequest { id, user_id };
     let found = call.upstream().get_withdrawal(&call.caller, asked).await.map_err(missing)?;
     let related = Related::of(&call, include, std::iter::once(found.user_id)).await?;
-    let mut resource = cash(&found, &call.app.zone);
+    let mut resource = cash(&found, call.who.user_id, &call.app.zone);
     resource.relationships = related.relationships(found.user_id);
     answered(&Document::of(resource, related.included()), false)
 }
@@ -31,7 +31,7 @@ pub(super) async fn cancel(call: Call) -> Result<Response, Refusal> {
     let remark = String::new();
     let asked = CancelWithdrawalRequest { id, user_id: call.who.user_id, remark };
     let done = call.upstream().cancel_withdrawal(&call.caller, asked).await.map_err(missing)?;
-    answered(&Document::of(cash(&done, &call.app.zone), Vec::new()), false)
+    answered(&Document::of(cash(&done, call.who.user_id, &call.app.zone), Vec::new()), false)
 }
 
 /// One text for every way not to exist, so that nobody can tell them apart.

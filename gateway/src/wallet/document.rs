@@ -6,7 +6,7 @@ use cashout_common::local::Zone;
 use cashout_common::money::format_fixed;
 use cashout_common::text::masked_mobile;
 use cashout_proto::account::v1::{Account, Holder, PayeeMethod};
-use cashout_proto::withdraw::v1::{AccountAfter, Applicant, Withdrawal};
+use cashout_proto::withdraw::v1::{AccountAfter, Applicant, Confirmation, Withdrawal};
 use serde::Serialize;
 
 use crate::json::{Literal, Number};
@@ -115,10 +115,31 @@ pub(super) struct CashAttributes {
     remark: Option<String>,
     updated_at: String,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<Confirm>,
 }
 
-/// A cash-out as it is shown. A reviewer's remark stands in for the applicant's, as in the original.
-pub(super) fn cash(withdrawal: &Withdrawal, zone: &Zone) -> Resource<CashAttributes> {
+/// What the owner's app hands to WeChat's client, under the names that it has there.
+#[derive(Clone, Serialize)]
+struct Confirm {
+    #[serde(rename = "mchId")]
+    mch_id: String,
+    #[serde(rename = "appId")]
+    app_id: String,
+    package: String,
+}
+
+impl From<&Confirmation> for Confirm {
+    fn from(asked: &Confirmation) -> Self {
+        let Confirmation { mch_id, app_id, package } = asked.clone();
+        Self { mch_id, app_id, package }
+    }
+}
+
+/// A cash-out as `viewer` sees it. A reviewer's remark stands in for the applicant's, as in the
+/// original. The owner alone sees what a confirmation takes: nobody confirms for somebody else.
+pub(super) fn cash(withdrawal: &Withdrawal, viewer: i64, zone: &Zone) -> Resource<CashAttributes> {
+    let confirmation = withdrawal.confirmation.as_ref();
     let remarks = [&withdrawal.review_remark, &withdrawal.remark];
     let attributes = CashAttributes {
         id: withdrawal.id,
@@ -133,6 +154,7 @@ pub(super) fn cash(withdrawal: &Withdrawal, zone: &Zone) -> Resource<CashAttribu
         remark: remarks.into_iter().find(|text| !text.is_empty()).cloned(),
         updated_at: zone.rfc3339(withdrawal.updated_at_us),
         created_at: zone.rfc3339(withdrawal.created_at_us),
+        confirm: confirmation.filter(|_| viewer == withdrawal.user_id).map(Confirm::from),
     };
     Resource::new("user_wallet_cash", withdrawal.id, attributes)
 }

@@ -48,7 +48,7 @@ pub(super) async fn show(call: Call) -> Result<Response, Refusal> {
     let owners = found.withdrawals.iter().map(|withdrawal| withdrawal.user_id);
     let related = Related::of(&call, include, owners).await?;
     let shown = found.withdrawals.iter().map(|withdrawal| {
-        let mut resource = cash(withdrawal, &call.app.zone);
+        let mut resource = cash(withdrawal, call.who.user_id, &call.app.zone);
         resource.relationships = related.relationships(withdrawal.user_id);
         resource
     });

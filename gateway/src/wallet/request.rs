@@ -72,7 +72,7 @@ fn document(
         user.filter(|_| include.user).map(Included::User),
         wechat.filter(|_| include.wechat).map(Included::Wechat),
     ];
-    let mut resource = cash(withdrawal, zone);
+    let mut resource = cash(withdrawal, call.who.user_id, zone);
     let [of_wallet, of_user, of_wechat] =
         parts.each_ref().map(|p| p.as_ref().map(Included::linkage));
     resource.relationships.user_wallet = of_wallet;

@@ -136,8 +136,13 @@ impl Stack {
 
     /// Exactly these bytes.
     pub async fn send(&self, request: &str) -> anyhow::Result<Answer> {
+        self.send_bytes(request.as_bytes()).await
+    }
+
+    /// Exactly these bytes, which need not be text.
+    pub async fn send_bytes(&self, request: &[u8]) -> anyhow::Result<Answer> {
         let mut stream = TcpStream::connect(self.address).await?;
-        stream.write_all(request.as_bytes()).await?;
+        stream.write_all(request).await?;
         rest(stream).await
     }
 

@@ -34,11 +34,20 @@ pub async fn every_engine(
     name: &str,
     settings: &[(&'static str, &str)],
 ) -> anyhow::Result<Vec<Stack>> {
+    every_engine_in(name, settings, World::real).await
+}
+
+/// The system on each engine of this machine at a time that the test sets.
+pub async fn every_engine_in(
+    name: &str,
+    settings: &[(&'static str, &str)],
+    world: impl Fn() -> World,
+) -> anyhow::Result<Vec<Stack>> {
     let accounts = cashout_testing::databases(&format!("{name}_a")).await?;
     let cash_outs = cashout_testing::databases(&format!("{name}_w")).await?;
     let mut stacks = Vec::new();
     for (account, withdraw) in accounts.into_iter().zip(cash_outs) {
-        stacks.push(Stack::start(account, withdraw, settings, World::real()).await?);
+        stacks.push(Stack::start(account, withdraw, settings, world()).await?);
     }
     Ok(stacks)
 }
@@ -67,10 +76,14 @@ impl Stack {
         world: World,
     ) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
+        let payee_key = data.path().join("payee-key-of-test");
+        std::fs::write(&payee_key, "5a".repeat(32))?;
         let mut all: Vec<(&'static str, String)> = vec![
             ("CASHOUT_DATA_DIR", data.path().display().to_string()),
             ("ACCOUNT_DATABASE_URL", account_database.url.clone()),
             ("WITHDRAW_DATABASE_URL", withdraw_database.url.clone()),
+            ("ACCOUNT_PAYEE_KEY_FILES", payee_key.display().to_string()),
+            ("PAYEE_COOLING", "0s".to_owned()),
             ("GATEWAY_LISTEN", "127.0.0.1:0".to_owned()),
             ("ACCOUNT_LISTEN", "127.0.0.1:0".to_owned()),
             ("WITHDRAW_LISTEN", "127.0.0.1:0".to_owned()),
@@ -118,6 +131,11 @@ impl Stack {
     /// The account service's database.
     pub fn account_url(&self) -> &str {
         &self.account_database.url
+    }
+
+    /// The withdraw service's database.
+    pub fn withdraw_url(&self) -> &str {
+        &self.withdraw_database.url
     }
 
     /// The clock the system lives by.

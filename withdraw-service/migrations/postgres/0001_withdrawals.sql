@@ -32,6 +32,11 @@ CREATE TABLE withdrawal (
     updated_at_us BIGINT NOT NULL,
     decided_by TEXT NOT NULL,
     unknown_since_us BIGINT NOT NULL,
+    -- What the payee's app needs to ask for the confirmation; empty when there is nothing to confirm.
+    confirm_mch_id TEXT NOT NULL,
+    confirm_app_id TEXT NOT NULL,
+    confirm_package TEXT NOT NULL,
+    payable_from_us BIGINT NOT NULL,
     effect TEXT,
     -- Who can keep the effect waiting; NULL when nothing is due.
     lane BIGINT,
@@ -47,6 +52,8 @@ CREATE TABLE withdrawal (
 CREATE INDEX withdrawal_of_user ON withdrawal (user_id, created_at_us);
 CREATE INDEX withdrawal_by_created ON withdrawal (created_at_us, id);
 CREATE INDEX withdrawal_due ON withdrawal (lane, next_run_at_us) WHERE lane IS NOT NULL;
+-- Approved and not sent, or blocked: what a provider's balance has to be enough for.
+CREATE INDEX withdrawal_queued ON withdrawal (provider, actual_minor) WHERE status IN (4, 16);
 CREATE UNIQUE INDEX withdrawal_by_key ON withdrawal (user_id, request_key)
     WHERE request_key IS NOT NULL;
 
@@ -96,7 +103,7 @@ CREATE INDEX attempt_of_withdrawal ON attempt (withdrawal_id, created_at_us);
 CREATE TABLE provider_call (
     id BIGINT PRIMARY KEY,
     number TEXT NOT NULL REFERENCES attempt (number),
-    operation TEXT NOT NULL CHECK (operation IN ('send', 'query')),
+    operation TEXT NOT NULL CHECK (operation IN ('send', 'query', 'cancel')),
     outcome TEXT NOT NULL,
     detail TEXT NOT NULL,
     at_us BIGINT NOT NULL
@@ -116,6 +123,50 @@ CREATE TABLE open_case (
 );
 CREATE UNIQUE INDEX open_case_one_open ON open_case (withdrawal_id) WHERE resolution = '';
 CREATE INDEX open_case_of_withdrawal ON open_case (withdrawal_id);
+
+-- Whether payouts of a provider may be begun. A provider without a row was never paused.
+CREATE TABLE channel (
+    provider TEXT PRIMARY KEY,
+    paused BIGINT NOT NULL CHECK (paused IN (0, 1)),
+    cause TEXT NOT NULL CHECK (cause IN ('', 'operator', 'balance', 'provider')),
+    reason TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    changed_at_us BIGINT NOT NULL,
+    balance_minor BIGINT NOT NULL,
+    balance_at_us BIGINT NOT NULL,
+    CHECK ((paused = 0) = (cause = ''))
+);
+
+-- Every pause and every resumption.
+CREATE TABLE channel_change (
+    id BIGINT PRIMARY KEY,
+    provider TEXT NOT NULL,
+    paused BIGINT NOT NULL,
+    cause TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    at_us BIGINT NOT NULL
+);
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$;
+CREATE TRIGGER channel_change_no_change BEFORE UPDATE OR DELETE ON channel_change
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+
+-- What providers told by themselves, verified: hints, each kept once. Nothing of them is an outcome.
+CREATE TABLE notification (
+    provider TEXT NOT NULL,
+    id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    state TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN
+        ('asked', 'noted', 'late', 'contradiction', 'mismatch', 'unknown_number')),
+    received_at_us BIGINT NOT NULL,
+    PRIMARY KEY (provider, id)
+);
+CREATE INDEX notification_of_attempt ON notification (number);
+CREATE TRIGGER notification_no_change BEFORE UPDATE OR DELETE ON notification
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
 
 -- Answers under callers' keys, kept for ever.
 CREATE TABLE answer (

@@ -32,6 +32,11 @@ CREATE TABLE withdrawal (
     updated_at_us INTEGER NOT NULL,
     decided_by TEXT NOT NULL,
     unknown_since_us INTEGER NOT NULL,
+    -- What the payee's app needs to ask for the confirmation; empty when there is nothing to confirm.
+    confirm_mch_id TEXT NOT NULL,
+    confirm_app_id TEXT NOT NULL,
+    confirm_package TEXT NOT NULL,
+    payable_from_us INTEGER NOT NULL,
     effect TEXT,
     -- Who can keep the effect waiting; NULL when nothing is due.
     lane INTEGER,
@@ -47,6 +52,8 @@ CREATE TABLE withdrawal (
 CREATE INDEX withdrawal_of_user ON withdrawal (user_id, created_at_us);
 CREATE INDEX withdrawal_by_created ON withdrawal (created_at_us, id);
 CREATE INDEX withdrawal_due ON withdrawal (lane, next_run_at_us) WHERE lane IS NOT NULL;
+-- Approved and not sent, or blocked: what a provider's balance has to be enough for.
+CREATE INDEX withdrawal_queued ON withdrawal (provider, actual_minor) WHERE status IN (4, 16);
 CREATE UNIQUE INDEX withdrawal_by_key ON withdrawal (user_id, request_key)
     WHERE request_key IS NOT NULL;
 
@@ -96,7 +103,7 @@ CREATE INDEX attempt_of_withdrawal ON attempt (withdrawal_id, created_at_us);
 CREATE TABLE provider_call (
     id INTEGER PRIMARY KEY,
     number TEXT NOT NULL REFERENCES attempt (number),
-    operation TEXT NOT NULL CHECK (operation IN ('send', 'query')),
+    operation TEXT NOT NULL CHECK (operation IN ('send', 'query', 'cancel')),
     outcome TEXT NOT NULL,
     detail TEXT NOT NULL,
     at_us INTEGER NOT NULL
@@ -116,6 +123,52 @@ CREATE TABLE open_case (
 ) STRICT;
 CREATE UNIQUE INDEX open_case_one_open ON open_case (withdrawal_id) WHERE resolution = '';
 CREATE INDEX open_case_of_withdrawal ON open_case (withdrawal_id);
+
+-- Whether payouts of a provider may be begun. A provider without a row was never paused.
+CREATE TABLE channel (
+    provider TEXT PRIMARY KEY,
+    paused INTEGER NOT NULL CHECK (paused IN (0, 1)),
+    cause TEXT NOT NULL CHECK (cause IN ('', 'operator', 'balance', 'provider')),
+    reason TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    changed_at_us INTEGER NOT NULL,
+    balance_minor INTEGER NOT NULL,
+    balance_at_us INTEGER NOT NULL,
+    CHECK ((paused = 0) = (cause = ''))
+) STRICT;
+
+-- Every pause and every resumption.
+CREATE TABLE channel_change (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL,
+    paused INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    changed_by TEXT NOT NULL,
+    at_us INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER channel_change_no_update BEFORE UPDATE ON channel_change
+BEGIN SELECT RAISE(ABORT, 'channel_change is append-only'); END;
+CREATE TRIGGER channel_change_no_delete BEFORE DELETE ON channel_change
+BEGIN SELECT RAISE(ABORT, 'channel_change is append-only'); END;
+
+-- What providers told by themselves, verified: hints, each kept once. Nothing of them is an outcome.
+CREATE TABLE notification (
+    provider TEXT NOT NULL,
+    id TEXT NOT NULL,
+    number TEXT NOT NULL,
+    state TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN
+        ('asked', 'noted', 'late', 'contradiction', 'mismatch', 'unknown_number')),
+    received_at_us INTEGER NOT NULL,
+    PRIMARY KEY (provider, id)
+) STRICT;
+CREATE INDEX notification_of_attempt ON notification (number);
+CREATE TRIGGER notification_no_update BEFORE UPDATE ON notification
+BEGIN SELECT RAISE(ABORT, 'notification is append-only'); END;
+CREATE TRIGGER notification_no_delete BEFORE DELETE ON notification
+BEGIN SELECT RAISE(ABORT, 'notification is append-only'); END;
 
 -- Answers under callers' keys, kept for ever.
 CREATE TABLE answer (

@@ -1,10 +1,13 @@
 //! Who can keep an effect waiting: the ledger, or the provider behind a method. Each lane has its own
 //! places in the worker, so that one that does not answer holds nobody else up.
 //!
+//! What waits for a time far ahead or for a channel to be resumed is in a lane of its own, where it keeps
+//! nobody from finding what is due.
+//!
 //! Must not know: how many places there are, who works.
 
 use super::method::Method;
-use super::status::Effect;
+use super::withdrawal::{Due, Withdrawal};
 
 /// Effects that wait for the same other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,29 +16,38 @@ pub enum Lane {
     Ledger,
     /// Paying by one method.
     Payout(Method),
+    /// Not to be begun yet, see `Due::held`.
+    Held,
 }
 
 impl Lane {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Ledger,
         Self::Payout(Method::Manual),
         Self::Payout(Method::Wechat),
         Self::Payout(Method::Alipay),
+        Self::Held,
     ];
 
-    /// Who can keep an effect of a withdrawal by that method waiting.
+    /// Who can keep what is due of a withdrawal waiting; `None` when nothing is due.
     #[must_use]
-    pub fn of(effect: Effect, method: Method) -> Self {
-        if effect.asks_provider() { Self::Payout(method) } else { Self::Ledger }
+    pub fn of(w: &Withdrawal) -> Option<Self> {
+        let Due { effect, held, .. } = w.due;
+        Some(match effect? {
+            _ if held => Self::Held,
+            effect if effect.asks_provider() => Self::Payout(w.method),
+            _ => Self::Ledger,
+        })
     }
 
-    /// A number for statements: the method's, or -1.
+    /// A number for statements: the method's, -1 or -2.
     #[must_use]
     pub fn number(self) -> i64 {
         match self {
             Self::Ledger => -1,
             Self::Payout(method) => i64::from(method.number()),
+            Self::Held => -2,
         }
     }
 

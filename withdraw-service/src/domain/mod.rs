@@ -2,8 +2,10 @@
 //!
 //! Must not know: tonic, prost, sqlx, tokio, serde, or how anything is stored or sent.
 
+pub mod channel;
 pub mod lane;
 pub mod method;
+pub mod notice;
 pub mod numbers;
 pub mod policy;
 pub mod status;

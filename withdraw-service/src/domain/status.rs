@@ -17,10 +17,15 @@
 //!            │              ┌───────────────────────────────────────────────┘
 //!            │              ▼       provider_unknown, not_found
 //!            │           PAYING ◀─────────────────────────────▶ UNKNOWN
-//!            │              │             provider_pending         │ ▲
-//!            │              └──────────────────┬───────────────────┘ │ ask_again
-//!            │                                 │ give_up             │
-//!            │                                 ├────────────▶ UNRESOLVED
+//!            │            │   ▲           provider_pending        ▲ │ ▲
+//!            │            │   │ provider_blocked   provider_blocked │ │ │
+//!            │            │   │ provider_pending   provider_unknown │ │ │
+//!            │            │   └───────────▶ BLOCKED ◀───────────────┘ │ │
+//!            │            │                    │ not_found stays:     │ │ ask_again
+//!            │            │                    │ sent again           │ │
+//!            │            └────────────────────┼──────────────────────┘ │
+//!            │   cancel_payout changes nothing │ give_up                │
+//!            │   of PAYING and UNKNOWN         ├────────────▶ UNRESOLVED
 //!            │       provider_paid,            │                     │
 //!            ▼       resolve_paid              │                     │
 //!        SETTLING ◀────────────────────────────┼─────────────────────┤
@@ -102,6 +107,8 @@ named! {
         Failing = 14 "failing",
         /// Failed. Final.
         Failed = 15 "failed",
+        /// Not paid until somebody repairs something at the provider.
+        Blocked = 16 "blocked",
     }
 }
 
@@ -136,7 +143,8 @@ named! {
         ProviderUnknown = 13 "provider_unknown",
         /// The provider does not know our number.
         NotFound = 14 "not_found",
-        /// No final answer for longer than the limit.
+        /// Only a person can go on: no final answer for longer than the limit, or a request that the
+        /// provider does not take.
         GiveUp = 15 "give_up",
         /// A person has proof that it was paid.
         ResolvePaid = 16 "resolve_paid",
@@ -148,6 +156,10 @@ named! {
         Released = 19 "released",
         /// The hold has left.
         Settled = 20 "settled",
+        /// The provider does not pay until somebody repairs something there.
+        ProviderBlocked = 21 "provider_blocked",
+        /// A person has the provider asked to take it back. What became of it is learned by asking.
+        CancelPayout = 22 "cancel_payout",
     }
 }
 
@@ -201,17 +213,27 @@ pub const fn next(status: Status, event: Event) -> Option<(Status, Option<Effect
         (S::Approved, E::AttemptWritten) => (S::Paying, Some(Effect::Send)),
         (S::Approved, E::ApprovalVoided) => (S::InReview, None),
 
-        (S::Paying | S::Unknown | S::Unresolved, E::ProviderPaid) => {
+        (S::Paying | S::Unknown | S::Blocked | S::Unresolved, E::ProviderPaid) => {
             (S::Settling, Some(Effect::Settle))
         }
-        (S::Paying | S::Unknown | S::Unresolved, E::ProviderRefused) => {
+        (S::Paying | S::Unknown | S::Blocked | S::Unresolved, E::ProviderRefused) => {
             (S::Failing, Some(Effect::Release))
         }
-        (S::Paying | S::Unknown, E::ProviderPending) => (S::Paying, Some(Effect::Query)),
-        (S::Paying | S::Unknown, E::ProviderUnknown) => (S::Unknown, Some(Effect::Query)),
+        (S::Paying | S::Unknown | S::Blocked, E::ProviderPending) => {
+            (S::Paying, Some(Effect::Query))
+        }
+        (S::Paying | S::Unknown | S::Blocked, E::ProviderUnknown) => {
+            (S::Unknown, Some(Effect::Query))
+        }
+        (S::Paying | S::Unknown | S::Blocked, E::ProviderBlocked) => {
+            (S::Blocked, Some(Effect::Query))
+        }
         // Never a failure: the same bytes go out again under the same number.
         (S::Paying | S::Unknown, E::NotFound) => (S::Unknown, Some(Effect::Send)),
-        (S::Paying | S::Unknown, E::GiveUp) => (S::Unresolved, None),
+        (S::Blocked, E::NotFound) => (S::Blocked, Some(Effect::Send)),
+        (S::Paying, E::CancelPayout) => (S::Paying, Some(Effect::Query)),
+        (S::Unknown, E::CancelPayout) => (S::Unknown, Some(Effect::Query)),
+        (S::Paying | S::Unknown | S::Blocked, E::GiveUp) => (S::Unresolved, None),
 
         (S::Unresolved, E::ResolvePaid) => (S::Settling, Some(Effect::Settle)),
         (S::Unresolved, E::ResolveNotPaid) => (S::Failing, Some(Effect::Release)),
@@ -234,7 +256,12 @@ impl Status {
             Self::InReview => 1,
             Self::Approved => 2,
             Self::Refusing | Self::Refused | Self::Cancelling | Self::Cancelled => 3,
-            Self::Paying | Self::Unknown | Self::Unresolved | Self::Settling | Self::Failing => 4,
+            Self::Paying
+            | Self::Unknown
+            | Self::Blocked
+            | Self::Unresolved
+            | Self::Settling
+            | Self::Failing => 4,
             Self::Paid => 5,
             Self::Failed => 6,
         }
@@ -244,7 +271,7 @@ impl Status {
     #[must_use]
     pub const fn pay_status(self) -> i32 {
         match self {
-            Self::Paying | Self::Unknown | Self::Settling | Self::Failing => 1,
+            Self::Paying | Self::Unknown | Self::Blocked | Self::Settling | Self::Failing => 1,
             Self::Paid => 2,
             Self::Unresolved | Self::Failed => 4,
             _ => 0,
@@ -261,6 +288,12 @@ impl Status {
     #[must_use]
     pub fn is_final(self) -> bool {
         Event::ALL.iter().all(|event| next(self, *event).is_none())
+    }
+
+    /// Whether a provider has it and says nothing final yet: it is asked about again and again.
+    #[must_use]
+    pub const fn is_asked_about(self) -> bool {
+        matches!(self, Self::Paying | Self::Unknown | Self::Blocked)
     }
 
     /// Whether its amount counts towards the person's sum of the day.
@@ -323,7 +356,7 @@ mod tests {
 
     #[test]
     fn money_returns_only_after_a_decision_or_a_definite_refusal() {
-        for status in [Status::Paying, Status::Unknown, Status::Unresolved] {
+        for status in [Status::Paying, Status::Unknown, Status::Blocked, Status::Unresolved] {
             for event in Event::ALL {
                 if let Some((_, Some(Effect::Release))) = next(status, *event) {
                     assert!(matches!(event, Event::ProviderRefused | Event::ResolveNotPaid));

@@ -43,6 +43,10 @@ pub struct Withdrawal {
     pub decided_by: String,
     /// When an answer first left the outcome unknown; kept until a final one, whatever comes between.
     pub unknown_since_us: i64,
+    /// What the payee's app needs to ask for the confirmation; told once, so kept while it may matter.
+    pub confirmation: Option<Confirmation>,
+    /// Not paid before this time, because the payee was bound only recently; 0 for none.
+    pub payable_from_us: i64,
     /// What is due, and how its repetition stands.
     pub due: Due,
     /// The person's key of the request; empty for none, and emptied when the request was declined.
@@ -64,6 +68,33 @@ pub struct Due {
     pub lease_owner: String,
     /// Until when the instance may work on it.
     pub lease_until_us: i64,
+    /// Whether no worker looks at it before `next_run_at_us`, which may be far ahead or
+    /// [`WHEN_RESUMED`]: then nobody is to be asked before something else happens.
+    pub held: bool,
+}
+
+/// The time of a held effect that waits until its channel is resumed.
+pub const WHEN_RESUMED: i64 = i64::MAX;
+
+impl Due {
+    /// Has it wait until `until_us`, or for a channel. Whoever works on it has given it back.
+    pub fn hold(&mut self, until_us: i64) {
+        self.held = true;
+        self.next_run_at_us = until_us;
+        self.lease_owner.clear();
+        self.lease_until_us = 0;
+    }
+}
+
+/// What the app needs to ask the payee to confirm a payout, in the provider's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The merchant.
+    pub mch_id: String,
+    /// The app the payee confirms in.
+    pub app_id: String,
+    /// What the app hands over.
+    pub package: String,
 }
 
 impl Withdrawal {
@@ -137,6 +168,8 @@ pub struct Payee {
     pub min_openid: String,
     pub nickname: String,
     pub sex: i32,
+    /// Cannot be paid before; UTC microseconds, 0 for at once.
+    pub payable_from_us: i64,
 }
 
 /// What the answer to a request tells.

@@ -7,11 +7,14 @@ use prost::Message;
 
 use crate::domain::status::Status;
 use crate::domain::withdrawal::{Payee, Requested, Withdrawal};
-use crate::ports::{Replies, Reviewed};
+use crate::ports::{Acknowledgement, Incoming, Replies, Reviewed};
 use crate::service::Answered;
+use crate::service::channels::Overview;
+use crate::service::questions::Question;
 use crate::service::quote::Quote;
 use crate::service::reads::Story;
 use crate::store::cases::Case;
+use crate::store::differences::Difference;
 use crate::store::history::Line;
 use crate::store::listing::{Filter, Order};
 
@@ -79,8 +82,11 @@ fn small(number: i64) -> i32 {
 pub fn withdrawal(w: Withdrawal) -> wire::Withdrawal {
     let hold_key = w.hold_key();
     wire::Withdrawal {
-        confirmation: None,
-        payable_from_us: 0,
+        confirmation: w
+            .confirmation
+            .filter(|_| w.status == Status::Paying)
+            .map(|c| wire::Confirmation { mch_id: c.mch_id, app_id: c.app_id, package: c.package }),
+        payable_from_us: w.payable_from_us,
         id: w.id,
         user_id: w.user_id,
         cash_sn: w.cash_sn,
@@ -167,6 +173,67 @@ pub fn case(case: Case) -> wire::Case {
         resolution: case.resolution,
         resolved_by: case.resolved_by,
         resolved_at_us: case.resolved_at_us,
+    }
+}
+
+/// A difference with a bill as a message.
+#[must_use]
+pub fn difference(difference: Difference) -> wire::Case {
+    wire::Case {
+        provider: difference.provider,
+        trade_no: difference.number,
+        id: difference.id,
+        withdrawal_id: difference.withdrawal_id,
+        kind: difference.kind,
+        evidence: difference.evidence,
+        opened_at_us: difference.first_seen_us,
+        resolution: difference.resolution,
+        resolved_by: difference.resolved_by,
+        resolved_at_us: difference.resolved_at_us,
+    }
+}
+
+/// Either as a message.
+#[must_use]
+pub fn question(question: Question) -> wire::Case {
+    match question {
+        Question::Case(found) => case(found),
+        Question::Difference(found) => difference(found),
+    }
+}
+
+/// A channel as a message.
+#[must_use]
+pub fn channel(overview: Overview) -> wire::Channel {
+    let Overview { channel, queue } = overview;
+    wire::Channel {
+        provider: channel.provider,
+        paused: channel.paused != 0,
+        cause: channel.cause,
+        reason: channel.reason,
+        changed_by: channel.changed_by,
+        changed_at_us: channel.changed_at_us,
+        balance_minor: channel.balance_minor,
+        balance_at_us: channel.balance_at_us,
+        queued_minor: queue.minor,
+        queued: queue.count,
+    }
+}
+
+/// A notification as it came in, and whose it is said to be.
+#[must_use]
+pub fn incoming(r: wire::ReceiveNotificationRequest) -> (String, Incoming) {
+    let headers = r.headers.into_iter().map(|h| (h.name.to_lowercase(), h.value)).collect();
+    (r.provider, Incoming { headers, body: r.body })
+}
+
+/// What a provider is to be told.
+#[must_use]
+pub fn acknowledgement(told: &Acknowledgement) -> wire::ReceiveNotificationResponse {
+    wire::ReceiveNotificationResponse {
+        http_status: i32::from(told.status),
+        content_type: told.content_type.to_owned(),
+        body: told.body.to_owned(),
     }
 }
 

@@ -14,9 +14,11 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use crate::domain::withdrawal::Withdrawal;
 use crate::service::Core;
+use crate::service::questions::Question;
 use crate::service::request;
 use crate::service::resolve::{Finding, Resolution};
 use crate::service::review::{Decision, Verdict};
+use crate::store::differences::FIRST_ID;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -42,6 +44,17 @@ impl Server {
     ) -> Answer<wire::Withdrawal> {
         let decision = Decision { verdict, reviewer: person(metadata)?, remark };
         told(self.core.decide(id, decision).await?)
+    }
+
+    async fn switch(
+        &self,
+        provider: String,
+        pauses: bool,
+        operator: i64,
+        reason: String,
+    ) -> Answer<wire::Channel> {
+        let switched = self.core.switch_channel(provider, pauses, operator, reason).await?;
+        Ok(Response::new(convert::channel(switched)))
     }
 }
 
@@ -176,16 +189,20 @@ impl wire::withdraw_service_server::WithdrawService for Server {
             return Err(Failure::field("limit", "must be 1 to 200").into());
         }
         let before_id = if r.before_id > 0 { r.before_id } else { i64::MAX };
-        let cases = self.core.cases(r.open_only, before_id, limit).await?;
+        let cases = self.core.questions(r.open_only, before_id, limit).await?;
         let full = i64::try_from(cases.len()).is_ok_and(|n| n == limit);
-        let next_before_id = cases.last().filter(|_| full).map_or(0, |case| case.id);
-        let cases = cases.into_iter().map(convert::case).collect();
+        let next_before_id = cases.last().filter(|_| full).map_or(0, Question::id);
+        let cases = cases.into_iter().map(convert::question).collect();
         Ok(Response::new(wire::ListCasesResponse { cases, next_before_id }))
     }
 
     async fn resolve_case(&self, request: Request<wire::ResolveCaseRequest>) -> Answer<wire::Case> {
         let resolver = person(request.metadata())?;
         let r = request.into_inner();
+        if r.id >= FIRST_ID {
+            let noted = self.core.note(r.id, resolver, r.reason).await?;
+            return Ok(Response::new(convert::difference(noted)));
+        }
         let finding = match wire::Resolution::try_from(r.resolution) {
             Ok(wire::Resolution::Paid) => Finding::Paid,
             Ok(wire::Resolution::NotPaid) => Finding::NotPaid,
@@ -201,34 +218,46 @@ impl wire::withdraw_service_server::WithdrawService for Server {
 
     async fn cancel_payout(
         &self,
-        _: Request<wire::CancelPayoutRequest>,
+        request: Request<wire::CancelPayoutRequest>,
     ) -> Answer<wire::Withdrawal> {
-        Err(Status::unimplemented("not yet"))
+        let operator = person(request.metadata())?;
+        let r = request.into_inner();
+        told(self.core.cancel_payout(r.id, operator, r.reason).await?)
     }
 
     async fn list_channels(
         &self,
         _: Request<wire::ListChannelsRequest>,
     ) -> Answer<wire::ListChannelsResponse> {
-        Err(Status::unimplemented("not yet"))
+        let channels = self.core.channels().await?.into_iter().map(convert::channel).collect();
+        Ok(Response::new(wire::ListChannelsResponse { channels }))
     }
 
-    async fn pause_channel(&self, _: Request<wire::PauseChannelRequest>) -> Answer<wire::Channel> {
-        Err(Status::unimplemented("not yet"))
+    async fn pause_channel(
+        &self,
+        request: Request<wire::PauseChannelRequest>,
+    ) -> Answer<wire::Channel> {
+        let operator = person(request.metadata())?;
+        let r = request.into_inner();
+        self.switch(r.provider, true, operator, r.reason).await
     }
 
     async fn resume_channel(
         &self,
-        _: Request<wire::ResumeChannelRequest>,
+        request: Request<wire::ResumeChannelRequest>,
     ) -> Answer<wire::Channel> {
-        Err(Status::unimplemented("not yet"))
+        let operator = person(request.metadata())?;
+        let r = request.into_inner();
+        self.switch(r.provider, false, operator, r.reason).await
     }
 
     async fn receive_notification(
         &self,
-        _: Request<wire::ReceiveNotificationRequest>,
+        request: Request<wire::ReceiveNotificationRequest>,
     ) -> Answer<wire::ReceiveNotificationResponse> {
-        Err(Status::unimplemented("not yet"))
+        let (provider, incoming) = convert::incoming(request.into_inner());
+        let told = self.core.receive(provider, incoming).await?;
+        Ok(Response::new(convert::acknowledgement(&told)))
     }
 
     type StreamStatusChangesStream = BoxStream<'static, Result<wire::StatusChange, Status>>;

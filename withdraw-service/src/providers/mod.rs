@@ -88,6 +88,19 @@ pub struct Providers {
     wechat: Channel,
     alipay: Channel,
     all: Vec<Named>,
+    /// Methods that a provider was added for.
+    taken: Vec<(Method, &'static str)>,
+}
+
+/// A provider that is added to those of the settings.
+#[derive(Clone)]
+pub struct Other {
+    /// Its name on a withdrawal.
+    pub name: &'static str,
+    /// What it carries out from now on.
+    pub method: Method,
+    /// It.
+    pub provider: Arc<dyn Provider>,
 }
 
 /// A provider with its name.
@@ -107,12 +120,31 @@ impl Providers {
         let sandbox = sandbox::Sandbox::new(store, world.clock.clone());
         let mut all = rails(channels, world)?;
         all.push((sandbox::NAME, Arc::new(sandbox)));
-        Ok(Self { wechat: channels.wechat, alipay: channels.alipay, all })
+        Ok(Self { wechat: channels.wechat, alipay: channels.alipay, all, taken: Vec::new() })
+    }
+
+    /// Adds a provider, in place of one of the same name, and has it carry out its method from now on.
+    pub fn add(&mut self, other: Other) {
+        let Other { name, method, provider } = other;
+        self.all.retain(|(known, _)| *known != name);
+        self.all.push((name, provider));
+        self.taken.push((method, name));
+    }
+
+    /// The names of all providers, by name.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.all.iter().map(|(name, _)| (*name).to_owned()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The name of who carries a new request out; `None` when the method is switched off.
     #[must_use]
     pub fn for_method(&self, method: Method) -> Option<&'static str> {
+        if let Some((_, name)) = self.taken.iter().find(|(taken, _)| *taken == method) {
+            return Some(name);
+        }
         let (channel, real) = match method {
             Method::Manual => return Some(manual::NAME),
             Method::Wechat => (self.wechat, wechat::NAME),
@@ -137,16 +169,13 @@ impl Providers {
     pub fn all(&self) -> &[Named] {
         &self.all
     }
-
-    /// Puts a provider in, in place of one of the same name: for tests.
-    pub fn add(&mut self, name: &'static str, provider: Arc<dyn Provider>) {
-        self.all.retain(|(known, _)| *known != name);
-        self.all.push((name, provider));
-    }
 }
 
 /// The real providers that are configured.
-fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
+///
+/// # Errors
+/// When there is no TLS on this machine.
+pub fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
     let merchant = channels.merchant.as_ref().map(|merchant| (wechat::NAME, &merchant.url));
     let application = channels.application.as_ref().map(|own| (alipay::NAME, &own.url));
     let mut all: Vec<Named> = Vec::new();

@@ -2,11 +2,17 @@
 //!
 //! Must not know: gRPC messages, SQL text, any provider's protocol.
 
+pub mod answers;
 pub mod cancel;
+pub mod cancel_payout;
+pub mod channels;
 pub mod declined;
 pub mod effects;
+pub mod float;
+pub mod notifications;
 pub mod payout;
 pub mod places;
+pub mod questions;
 pub mod quote;
 pub mod reads;
 pub mod request;
@@ -36,6 +42,8 @@ use crate::store::book::Book;
 use crate::store::due::Times;
 
 use effects::{Ended, Going};
+use float::FloatGuard;
+use notifications::Forgeries;
 use places::{Place, Places};
 
 /// How long a caller waits for an effect that is carried out at once; the worker goes on after that.
@@ -111,6 +119,10 @@ pub struct Core {
     pub world: World,
     /// How patient payouts are.
     pub timing: Timing,
+    /// How providers' balances are watched.
+    pub float: FloatGuard,
+    /// What came in that nobody signed.
+    pub forgeries: Forgeries,
     /// The name of this instance on leases.
     pub instance: String,
     /// Wakes the worker.
@@ -155,9 +167,9 @@ impl Core {
     /// Keeps an effect that became due in a job for this instance, when there is a place for it; the
     /// worker need not look for it then.
     fn keep(&self, book: &mut Book, w: &mut Withdrawal) -> Option<Place> {
-        let place = self.places.take(Lane::of(w.due.effect?, w.method))?;
+        let place = self.places.take(Lane::of(w)?)?;
         self.lease(w);
-        book.lease(w);
+        book.schedule(w);
         Some(place)
     }
 

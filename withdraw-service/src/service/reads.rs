@@ -6,7 +6,6 @@ use cashout_proto::Failure;
 use super::Core;
 use crate::domain::withdrawal::Withdrawal;
 use crate::store::attempts::{Attempt, Call};
-use crate::store::cases::{self, Case};
 use crate::store::history::{self, Line};
 use crate::store::listing::{Filter, list};
 use crate::store::{attempts, withdrawals};
@@ -59,20 +58,6 @@ impl Core {
             Ok(Story { lines, attempts, calls })
         };
         read.await.map_err(|e| database_failure(&e))
-    }
-
-    /// Cases below an id, newest first.
-    ///
-    /// # Errors
-    /// The database does not answer.
-    pub async fn cases(
-        &self,
-        open_only: bool,
-        before_id: i64,
-        limit: i64,
-    ) -> Result<Vec<Case>, Failure> {
-        let read = cases::list(self.store.readers(), open_only, before_id, limit).await;
-        read.map_err(|e| database_failure(&e))
     }
 
     /// Changes after a sequence, of one withdrawal or (0) of all.

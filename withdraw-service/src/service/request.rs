@@ -13,6 +13,7 @@ use futures::future::{Either, select, try_join};
 
 use super::declined::{affordable, declined};
 use super::effects::{Ended, Going};
+use super::payout::order;
 use super::{Answered, Core, INLINE_WAIT, replay, same_request, transition};
 use crate::domain::method::Method;
 use crate::domain::numbers::cash_sn;
@@ -220,12 +221,22 @@ impl Core {
             updated_at_us: 0,
             decided_by: String::new(),
             unknown_since_us: 0,
+            confirmation: None,
+            payable_from_us: payee.payable_from_us,
             due: Due { effect: Some(Effect::PlaceHold), ..Due::default() },
             request_key: r.key.clone(),
             request_digest: r.digest(),
         };
+        self.check_order(&w)?;
         self.lease(&mut w);
         Ok(Draft { w, applicant: Applicant(holder), balance })
+    }
+
+    /// Whether the provider could be asked to pay it at all; manual payouts are asked of nobody.
+    fn check_order(&self, w: &Withdrawal) -> Result<(), Failure> {
+        let Some(provider) = self.providers.named(&w.provider) else { return Ok(()) };
+        // It has no number yet; every number of ours looks like this one.
+        provider.check(&order(w, "202001010000000000T1AAAA".to_owned()))
     }
 
     /// Goes on with a request that was begun under the same key, or waits for who is at it.

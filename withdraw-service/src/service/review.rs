@@ -12,7 +12,7 @@ use super::effects::Going;
 use super::transition::{Step, advance, illegal};
 use super::{Answered, Core, replay};
 use crate::domain::method::Method;
-use crate::domain::status::{Effect, Event, Status, next};
+use crate::domain::status::{Event, Status, next};
 use crate::domain::withdrawal::Withdrawal;
 use crate::ports::Reviewed;
 use crate::store::answers::Stored;
@@ -211,12 +211,7 @@ fn decide_one(
     let actor = w.decided_by.clone();
     advance(book, &mut w, Step::person(event, &actor, &decision.remark, now_us))?;
     let mut going = Going::inline(w);
-    if going.w.due.effect == Some(Effect::Pay) && core.pays(&going.w) {
-        going.place = core.keep(book, &mut going.w);
-        if going.place.is_some() {
-            going.asked = core.write_attempt(book, &mut going.w)?;
-        }
-    }
+    core.begin_payout(book, &mut going)?;
     Ok(going)
 }
 

@@ -1,5 +1,5 @@
 //! The one way a status changes: by the table, compare-and-swap, one history line and the effect that
-//! becomes due, all in one transaction.
+//! becomes due, all in one transaction; and what is written down beside it.
 
 use cashout_proto::{Failure, Reason};
 
@@ -68,11 +68,15 @@ pub fn advance(book: &mut Book, w: &mut Withdrawal, step: Step<'_>) -> Result<()
         Status::Unknown | Status::Paying | Status::Unresolved => w.unknown_since_us,
         _ => 0,
     };
+    // Only what may still have to be confirmed can be confirmed.
+    if !(to.is_asked_about() || to == Status::Unresolved) {
+        w.confirmation = None;
+    }
     w.due.effect = effect;
+    w.due.held = false;
     w.due.next_run_at_us = step.now_us.saturating_add(step.delay_us);
     // An answer that is not final makes the next pause longer, also when it differs from the last one.
-    let asking = |status| matches!(status, Status::Paying | Status::Unknown);
-    let goes_on = !changed || (asking(from) && asking(to));
+    let goes_on = !changed || (from.is_asked_about() && to.is_asked_about());
     w.due.tries = if goes_on { w.due.tries.saturating_add(1) } else { 0 };
     if effect.is_none() {
         free(&mut w.due);
@@ -84,6 +88,21 @@ pub fn advance(book: &mut Book, w: &mut Withdrawal, step: Step<'_>) -> Result<()
     if changed || step.event == Event::ApproveFirst {
         book.append(line(w, from.number(), step.event.name(), step));
     }
+    Ok(())
+}
+
+/// Writes down what happened without changing the status. The version stays, so that an answer that is
+/// on its way is still applied.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION`
+pub fn remark(book: &mut Book, w: &mut Withdrawal, step: Step<'_>) -> Result<(), Failure> {
+    if next(w.status, step.event).is_none_or(|(to, _)| to != w.status) {
+        return Err(illegal(w.status, step.event));
+    }
+    w.updated_at_us = step.now_us;
+    book.schedule(w);
+    book.append(line(w, w.status.number(), step.event.name(), step));
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub struct Call {
     pub id: i64,
     /// Our number.
     pub number: String,
-    /// `send` or `query`.
+    /// `send`, `query` or `cancel`.
     pub operation: String,
     /// The answer; empty while there is none.
     pub outcome: String,
@@ -53,12 +53,42 @@ pub async fn live(conn: &mut Conn, withdrawal_id: i64) -> Result<Option<Attempt>
     on_engine!(conn, c => sqlx::query_as(SQL).bind(withdrawal_id).fetch_optional(&mut *c).await)
 }
 
-/// The last call made under a number.
+/// The attempt of that number.
 ///
 /// # Errors
 /// The database's.
-pub async fn last_call(conn: &mut Conn, number: &str) -> Result<Option<Call>, Error> {
-    const SQL: &str = "SELECT * FROM provider_call WHERE number = $1 ORDER BY id DESC LIMIT 1";
+pub async fn of_number(conn: &mut Conn, number: &str) -> Result<Option<Attempt>, Error> {
+    const SQL: &str = "SELECT * FROM attempt WHERE number = $1";
+    on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
+}
+
+/// The last sending of a number.
+///
+/// # Errors
+/// The database's.
+pub async fn last_send(conn: &mut Conn, number: &str) -> Result<Option<Call>, Error> {
+    const SQL: &str = "SELECT * FROM provider_call WHERE number = $1 AND operation = 'send' \
+        ORDER BY id DESC LIMIT 1";
+    on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
+}
+
+/// How many sendings of a number were turned down until somebody repairs something.
+///
+/// # Errors
+/// The database's.
+pub async fn times_blocked(conn: &mut Conn, number: &str) -> Result<i64, Error> {
+    const SQL: &str = "SELECT count(*) FROM provider_call WHERE number = $1 \
+        AND operation = 'send' AND outcome = 'blocked'";
+    on_engine!(conn, c => sqlx::query_scalar(SQL).bind(number).fetch_one(&mut *c).await)
+}
+
+/// The last time a number was sent or asked about; asking to take it back is neither.
+///
+/// # Errors
+/// The database's.
+pub async fn last_asked(conn: &mut Conn, number: &str) -> Result<Option<Call>, Error> {
+    const SQL: &str = "SELECT * FROM provider_call WHERE number = $1 AND operation <> 'cancel' \
+        ORDER BY id DESC LIMIT 1";
     on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
 }
 

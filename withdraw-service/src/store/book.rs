@@ -105,6 +105,8 @@ pub struct Book {
     pub(super) answers: HashMap<(String, String), Stored>,
     pub(super) reviews: HashSet<(i64, String, i64)>,
     pub(super) payouts: HashMap<String, Payout>,
+    /// Providers whose channels are paused.
+    pub(super) paused: Vec<String>,
     /// Of the jobs that ended well.
     pub(super) changes: Changes,
     /// Of the job that is deciding now.
@@ -212,6 +214,13 @@ impl Book {
         self.payouts.get(number).cloned()
     }
 
+    /// Whether no payout of this provider may be begun. A pause is committed under the write lock too, so
+    /// no sending is noted after it.
+    #[must_use]
+    pub fn paused(&self, provider: &str) -> bool {
+        self.paused.iter().any(|paused| paused == provider)
+    }
+
     /// Adds a withdrawal and gives it the next id.
     pub fn insert(&mut self, w: &mut Withdrawal) {
         self.head.withdrawal_id += 1;
@@ -235,8 +244,9 @@ impl Book {
         Ok(())
     }
 
-    /// Takes over who works on an effect that became due in this job.
-    pub fn lease(&mut self, w: &Withdrawal) {
+    /// Takes over when an effect is carried out and by whom. The version stays: what was learned of the
+    /// withdrawal as it was can still be applied.
+    pub fn schedule(&mut self, w: &Withdrawal) {
         self.job.rows.insert(w.id, w.clone());
     }
 
@@ -307,8 +317,8 @@ pub async fn alone<T>(
     needs: Needs,
     job: impl FnOnce(&mut Book) -> Result<T, Failure>,
 ) -> Result<T, WriteError> {
-    let head = super::load::head(conn).await?;
-    let mut book = Book::load(conn, head, &[&needs]).await?;
+    let begun = super::load::head(conn).await?;
+    let mut book = Book::load(conn, begun, &[&needs]).await?;
     let decided = book.decide(job)?;
     book.write(conn).await?;
     Ok(decided)

@@ -11,7 +11,7 @@ pub struct Case {
     pub id: i64,
     /// What it is about.
     pub withdrawal_id: i64,
-    /// What kind of question.
+    /// What kind of question: `outcome_unknown`, `request_refused`.
     pub kind: String,
     /// What is known.
     pub evidence: String,
@@ -34,15 +34,16 @@ pub struct Case {
 pub async fn open(
     conn: &mut Conn,
     withdrawal_id: i64,
+    kind: &'static str,
     evidence: &str,
     at_us: i64,
 ) -> Result<(), Error> {
     const SQL: &str = "INSERT INTO open_case (id, withdrawal_id, kind, evidence, opened_at_us, \
         resolution, resolved_by, reason, resolved_at_us) \
-        SELECT coalesce(max(id), 0) + 1, $1, 'outcome_unknown', $2, $3, '', '', '', 0 \
+        SELECT coalesce(max(id), 0) + 1, $1, $4, $2, $3, '', '', '', 0 \
         FROM open_case";
     on_engine!(conn, c => sqlx::query(SQL)
-        .bind(withdrawal_id).bind(evidence).bind(at_us).execute(&mut *c).await.map(drop))
+        .bind(withdrawal_id).bind(evidence).bind(at_us).bind(kind).execute(&mut *c).await.map(drop))
 }
 
 /// One case, inside a job.

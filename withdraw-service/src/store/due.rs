@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Error};
 
 use super::load::rows;
 use crate::domain::lane::Lane;
-use crate::domain::withdrawal::Withdrawal;
+use crate::domain::withdrawal::{WHEN_RESUMED, Withdrawal};
 
 /// The present, and how far ahead of it times may lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +49,35 @@ pub async fn next(readers: &Readers, times: Times) -> Result<Vec<(Lane, i64)>, E
     let rows: Vec<(i64, Option<i64>, Option<i64>)> = on_engine!(readers, p =>
         sqlx::query_as(AssertSqlSafe(sql)).fetch_all(p).await?);
     let next = |(n, first, last): (i64, Option<i64>, Option<i64>)| {
-        let at_us = if last? > times.strange_us() { 0 } else { first? };
-        Some((Lane::from_number(n)?, at_us))
+        let lane = Lane::from_number(n)?;
+        // What is held may wait for long, or for something else than a time.
+        let set_back = lane != Lane::Held && last? > times.strange_us();
+        let at_us = if set_back { 0 } else { first? };
+        (at_us != WHEN_RESUMED).then_some((lane, at_us))
     };
     Ok(rows.into_iter().filter_map(next).collect())
+}
+
+/// Puts what was held until now into the lane of its method.
+///
+/// # Errors
+/// The database's.
+pub async fn let_go(conn: &mut Conn, now_us: i64) -> Result<u64, Error> {
+    const SQL: &str =
+        "UPDATE withdrawal SET lane = method WHERE lane = $1 AND next_run_at_us <= $2";
+    on_engine!(conn, c => Ok(sqlx::query(SQL).bind(Lane::Held.number()).bind(now_us)
+        .execute(&mut *c).await?.rows_affected()))
+}
+
+/// Puts what waits for a channel into the lane of its method, due at once.
+///
+/// # Errors
+/// The database's.
+pub async fn resumed(conn: &mut Conn, provider: &str, now_us: i64) -> Result<u64, Error> {
+    const SQL: &str = "UPDATE withdrawal SET lane = method, next_run_at_us = $3 \
+        WHERE lane = $1 AND next_run_at_us = $4 AND provider = $2";
+    on_engine!(conn, c => Ok(sqlx::query(SQL).bind(Lane::Held.number()).bind(provider)
+        .bind(now_us).bind(WHEN_RESUMED).execute(&mut *c).await?.rows_affected()))
 }
 
 /// Takes up to `limit` due effects of a lane for `owner` until `until_us`, the longest waiting first.

@@ -14,12 +14,30 @@ use super::withdrawals::{Row, Usage, all, columns, usage_sql};
 use crate::domain::status::Status;
 use crate::domain::withdrawal::Withdrawal;
 
-/// The last numbers given, under the write lock.
+/// The last numbers given and the paused providers, under the write lock.
 macro_rules! head {
     () => {
         "SELECT last_sequence, (SELECT coalesce(max(id), 0) FROM withdrawal), \
-         (SELECT coalesce(max(id), 0) FROM provider_call) FROM stream_head WHERE id = 1"
+         (SELECT coalesce(max(id), 0) FROM provider_call), \
+         (SELECT string_agg(provider, ',') FROM channel WHERE paused = 1) \
+         FROM stream_head WHERE id = 1"
     };
+}
+
+/// What a transaction with the write lock knows from its beginning.
+#[derive(Debug)]
+pub(super) struct Begun {
+    head: Head,
+    paused: Vec<String>,
+}
+
+impl From<(i64, i64, i64, Option<String>)> for Begun {
+    fn from(row: (i64, i64, i64, Option<String>)) -> Self {
+        let (sequence, withdrawal_id, call_id, paused) = row;
+        let paused = paused.unwrap_or_default();
+        let paused = paused.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
+        Self { head: Head { sequence, withdrawal_id, call_id }, paused: paused.collect() }
+    }
 }
 
 /// Begins a transaction with the write lock and gives the last numbers, on PostgreSQL in one trip: each
@@ -27,15 +45,15 @@ macro_rules! head {
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn begin(conn: &mut Conn) -> Result<Head, Error> {
+pub(super) async fn begin(conn: &mut Conn) -> Result<Begun, Error> {
     const BEGIN: &str =
         concat!("BEGIN; SELECT last_sequence FROM stream_head WHERE id = 1 FOR UPDATE; ", head!());
     match conn {
         Engine::Postgres(c) => {
             let rows = sqlx::raw_sql(BEGIN).fetch_all(&mut *c).await?;
             let row = rows.last().ok_or(Error::RowNotFound)?;
-            let (sequence, withdrawal_id, call_id) = FromRow::from_row(row)?;
-            Ok(Head { sequence, withdrawal_id, call_id })
+            let row: (i64, i64, i64, Option<String>) = FromRow::from_row(row)?;
+            Ok(row.into())
         }
         Engine::Sqlite(_) => {
             begin_write(conn, "").await?;
@@ -48,10 +66,10 @@ pub(super) async fn begin(conn: &mut Conn) -> Result<Head, Error> {
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn head(conn: &mut Conn) -> Result<Head, Error> {
-    let (sequence, withdrawal_id, call_id) = on_engine!(conn, c =>
+pub(super) async fn head(conn: &mut Conn) -> Result<Begun, Error> {
+    let row: (i64, i64, i64, Option<String>) = on_engine!(conn, c =>
         sqlx::query_as(head!()).fetch_one(&mut *c).await?);
-    Ok(Head { sequence, withdrawal_id, call_id })
+    Ok(row.into())
 }
 
 /// By id, and by person and key; the one leaves out what the other takes. Uses `withdrawal_by_key`.
@@ -109,9 +127,14 @@ impl Book {
     ///
     /// # Errors
     /// The database's.
-    pub(super) async fn load(conn: &mut Conn, head: Head, needs: &[&Needs]) -> Result<Self, Error> {
+    pub(super) async fn load(
+        conn: &mut Conn,
+        begun: Begun,
+        needs: &[&Needs],
+    ) -> Result<Self, Error> {
+        let Begun { head, paused } = begun;
         let mut book = Self::default();
-        (book.stored, book.head) = (head, head);
+        (book.stored, book.head, book.paused) = (head, head, paused);
 
         book.load_rows(conn, needs).await?;
 

@@ -5,12 +5,17 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod billed;
 pub mod book;
 pub mod cases;
+pub mod channels;
+pub mod differences;
 pub mod due;
 pub mod history;
 pub mod listing;
 mod load;
+pub mod notifications;
+pub mod payout_rules;
 mod plans;
 pub mod sandbox;
 mod save;

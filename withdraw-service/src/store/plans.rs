@@ -193,9 +193,9 @@ impl Worker {
 
 /// Decides all jobs under the write lock and writes what they changed.
 async fn decided(conn: &mut Conn, jobs: &mut [Job]) -> Result<Vec<Decided>, Error> {
-    let head = begin(conn).await?;
+    let begun = begin(conn).await?;
     let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
-    let mut book = Book::load(conn, head, &needs).await?;
+    let mut book = Book::load(conn, begun, &needs).await?;
     let decided = jobs.iter_mut().map(|job| (job.decide)(&mut book)).collect();
     if book.changed() {
         book.write(conn).await?;

@@ -10,7 +10,7 @@ use super::book::Book;
 use super::set::{Cell, Kind, Part, Statement, run_all};
 use crate::domain::lane::Lane;
 use crate::domain::status::Effect;
-use crate::domain::withdrawal::Withdrawal;
+use crate::domain::withdrawal::{Confirmation, Withdrawal};
 
 use Kind::{Bytes, Int, MaybeInt, MaybeText, Text};
 
@@ -23,7 +23,7 @@ fn insert<const N: usize>(table: &str, columns: [(&str, Kind); N], then: &str) -
 }
 
 /// What never changes of a withdrawal.
-static NEW: LazyLock<Statement<34>> = LazyLock::new(|| {
+static NEW: LazyLock<Statement<38>> = LazyLock::new(|| {
     let columns = [
         ("id", Int),
         ("cash_sn", Text),
@@ -41,6 +41,7 @@ static NEW: LazyLock<Statement<34>> = LazyLock::new(|| {
         ("reviewers_required", Int),
         ("created_at_us", Int),
         ("request_digest", Bytes),
+        ("payable_from_us", Int),
         ("status", Int),
         ("version", Int),
         ("review_remark", Text),
@@ -52,6 +53,9 @@ static NEW: LazyLock<Statement<34>> = LazyLock::new(|| {
         ("updated_at_us", Int),
         ("decided_by", Text),
         ("unknown_since_us", Int),
+        ("confirm_mch_id", Text),
+        ("confirm_app_id", Text),
+        ("confirm_package", Text),
         ("effect", MaybeText),
         ("lane", MaybeInt),
         ("next_run_at_us", Int),
@@ -63,7 +67,7 @@ static NEW: LazyLock<Statement<34>> = LazyLock::new(|| {
     insert("withdrawal", columns, "")
 });
 
-static CHANGED: LazyLock<Statement<21>> = LazyLock::new(|| {
+static CHANGED: LazyLock<Statement<24>> = LazyLock::new(|| {
     let columns = [
         ("id", Int),
         ("read_version", Int),
@@ -79,6 +83,9 @@ static CHANGED: LazyLock<Statement<21>> = LazyLock::new(|| {
         ("updated_at_us", Int),
         ("decided_by", Text),
         ("unknown_since_us", Int),
+        ("confirm_mch_id", Text),
+        ("confirm_app_id", Text),
+        ("confirm_package", Text),
         ("effect", MaybeText),
         ("lane", MaybeInt),
         ("next_run_at_us", Int),
@@ -185,8 +192,9 @@ static HEAD: LazyLock<Statement<2>> = LazyLock::new(|| {
 });
 
 /// What may change of a withdrawal, in the order of the columns above, from `status` on.
-fn changing(w: &Withdrawal) -> [Cell<'_>; 18] {
-    let lane = w.due.effect.map(|effect| Lane::of(effect, w.method).number());
+fn changing(w: &Withdrawal) -> [Cell<'_>; 21] {
+    let confirm =
+        |of: fn(&Confirmation) -> &str| Cell::Text(w.confirmation.as_ref().map_or("", of));
     [
         Cell::Int(w.status.number()),
         Cell::Int(w.version),
@@ -199,8 +207,11 @@ fn changing(w: &Withdrawal) -> [Cell<'_>; 18] {
         Cell::Int(w.updated_at_us),
         Cell::Text(&w.decided_by),
         Cell::Int(w.unknown_since_us),
+        confirm(|c| &c.mch_id),
+        confirm(|c| &c.app_id),
+        confirm(|c| &c.package),
         Cell::MaybeText(w.due.effect.map(Effect::name)),
-        Cell::MaybeInt(lane),
+        Cell::MaybeInt(Lane::of(w).map(Lane::number)),
         Cell::Int(w.due.next_run_at_us),
         Cell::Int(w.due.tries),
         Cell::Text(&w.due.lease_owner),
@@ -209,7 +220,7 @@ fn changing(w: &Withdrawal) -> [Cell<'_>; 18] {
     ]
 }
 
-fn fixed(w: &Withdrawal) -> [Cell<'_>; 16] {
+fn fixed(w: &Withdrawal) -> [Cell<'_>; 17] {
     [
         Cell::Int(w.id),
         Cell::Text(&w.cash_sn),
@@ -227,6 +238,7 @@ fn fixed(w: &Withdrawal) -> [Cell<'_>; 16] {
         Cell::Int(w.reviewers_required),
         Cell::Int(w.created_at_us),
         Cell::Bytes(&w.request_digest),
+        Cell::Int(w.payable_from_us),
     ]
 }
 

@@ -6,12 +6,13 @@ use sqlx::Error;
 
 use super::attempts::Attempt;
 use super::history::Line;
+use super::payout_rules::{Broken, Looked, broken};
 use super::withdrawals::{Row, all, columns, select};
 use crate::domain::withdrawal::Withdrawal;
 
 /// The database at one moment.
 #[derive(Debug)]
-#[allow(missing_docs)] // Each field is a table.
+#[allow(missing_docs)] // Each field is a table, or what was found in tables too big to be read.
 pub struct Facts {
     pub withdrawals: Vec<Withdrawal>,
     pub lines: Vec<Line>,
@@ -19,6 +20,8 @@ pub struct Facts {
     pub reviews: Vec<Review>,
     pub keys: Vec<Key>,
     pub last_sequence: i64,
+    pub broken: Vec<Broken>,
+    pub looked: Looked,
 }
 
 /// One approval.
@@ -45,7 +48,9 @@ pub struct Key {
 /// The database's.
 pub async fn read(database: &Database) -> Result<Facts, Error> {
     const WITHDRAWALS: &str = select!("ORDER BY w.id");
-    on_engine!(database.snapshot().await?, tx => {
+    let mut snapshot = database.snapshot().await?;
+    let (broken, looked) = broken(&mut snapshot).await?;
+    on_engine!(snapshot, tx => {
         let mut tx = tx;
         let rows: Vec<Row> = sqlx::query_as(WITHDRAWALS).fetch_all(&mut *tx).await?;
         let lines = sqlx::query_as("SELECT * FROM history ORDER BY id").fetch_all(&mut *tx).await?;
@@ -58,6 +63,7 @@ pub async fn read(database: &Database) -> Result<Facts, Error> {
             sqlx::query_scalar("SELECT last_sequence FROM stream_head WHERE id = 1")
                 .fetch_one(&mut *tx).await?;
         tx.rollback().await?;
-        Ok(Facts { withdrawals: all(rows)?, lines, attempts, reviews, keys, last_sequence })
+        let withdrawals = all(rows)?;
+        Ok(Facts { withdrawals, lines, attempts, reviews, keys, last_sequence, broken, looked })
     })
 }

@@ -6,9 +6,10 @@ use cashout_common::on_engine;
 use cashout_proto::{Failure, Reason};
 use sqlx::Error;
 
+use crate::domain::lane::Lane;
 use crate::domain::method::Method;
 use crate::domain::status::{Effect, Status};
-use crate::domain::withdrawal::{Due, Withdrawal};
+use crate::domain::withdrawal::{Confirmation, Due, Withdrawal};
 
 /// All columns of a withdrawal `w`, with the approvals of its present content.
 macro_rules! columns {
@@ -57,7 +58,12 @@ pub(crate) struct Row {
     updated_at_us: i64,
     decided_by: String,
     unknown_since_us: i64,
+    confirm_mch_id: String,
+    confirm_app_id: String,
+    confirm_package: String,
+    payable_from_us: i64,
     effect: Option<String>,
+    lane: Option<i64>,
     next_run_at_us: i64,
     tries: i64,
     lease_owner: String,
@@ -108,12 +114,19 @@ impl TryFrom<Row> for Withdrawal {
             updated_at_us: row.updated_at_us,
             decided_by: row.decided_by,
             unknown_since_us: row.unknown_since_us,
+            confirmation: (!row.confirm_package.is_empty()).then_some(Confirmation {
+                mch_id: row.confirm_mch_id,
+                app_id: row.confirm_app_id,
+                package: row.confirm_package,
+            }),
+            payable_from_us: row.payable_from_us,
             due: Due {
                 effect,
                 next_run_at_us: row.next_run_at_us,
                 tries: row.tries,
                 lease_owner: row.lease_owner,
                 lease_until_us: row.lease_until_us,
+                held: row.lane == Some(Lane::Held.number()),
             },
             request_key: row.request_key.unwrap_or_default(),
             request_digest: row.request_digest,

@@ -20,9 +20,11 @@ use cashout_proto::{Failure, Reason};
 use cashout_testing::TestDatabase;
 use tonic::Request;
 use tonic::transport::Channel;
+use withdraw_service::domain::method::Method;
 use withdraw_service::ports::LEDGER_TIMEOUT;
-use withdraw_service::{Channels, Config, Policy, Timing, start_on, verify};
+use withdraw_service::{Channels, Config, FloatGuard, Other, Policy, Timing, start_with, verify};
 
+use crate::fake::Fake;
 use crate::ledger::FakeLedger;
 
 /// 2020-03-03 12:00:00 in Shanghai.
@@ -41,6 +43,7 @@ pub struct Service {
     pub ledger: Arc<FakeLedger>,
     pub clock: Clock,
     pub config: Config,
+    others: Vec<Other>,
     running: Option<Running>,
 }
 
@@ -62,6 +65,7 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
             pending_limit: Duration::from_secs(72 * 3600),
             lease: Duration::from_secs(30),
         },
+        float: FloatGuard::default(),
     })
 }
 
@@ -78,19 +82,37 @@ impl Service {
         Self::on(config, ledger, Clock::set_at(NOON_US)).await
     }
 
+    /// On a fresh ledger where ALICE has 10,000.00, by WeChat paid by a provider of the test's own.
+    pub async fn paid_by(config: Config, fake: &Arc<Fake>) -> anyhow::Result<Self> {
+        let ledger = Arc::new(FakeLedger::default());
+        ledger.person(ALICE, 1_000_000, "alice");
+        let others = vec![fake.for_method("wechat", Method::Wechat)];
+        Self::beside(config, ledger, Clock::set_at(NOON_US), others).await
+    }
+
     /// Another instance, or the same one again.
     pub async fn on(config: Config, ledger: Arc<FakeLedger>, clock: Clock) -> anyhow::Result<Self> {
+        Self::beside(config, ledger, clock, Vec::new()).await
+    }
+
+    async fn beside(
+        config: Config,
+        ledger: Arc<FakeLedger>,
+        clock: Clock,
+        others: Vec<Other>,
+    ) -> anyhow::Result<Self> {
         let random = Random::seeded(SEED.fetch_add(1, Ordering::Relaxed));
         let world = World { clock: clock.clone(), random };
-        let running = start_on(config.clone(), world, ledger.clone()).await?;
+        let running = start_with(config.clone(), world, ledger.clone(), others.clone()).await?;
         let address = format!("http://{}", running.address);
         let client = WithdrawServiceClient::connect(address).await?;
-        Ok(Self { client, ledger, clock, config, running: Some(running) })
+        Ok(Self { client, ledger, clock, config, others, running: Some(running) })
     }
 
     /// A second instance on the same database, ledger and clock.
     pub async fn sibling(&self) -> anyhow::Result<Self> {
-        Self::on(self.config.clone(), self.ledger.clone(), self.clock.clone()).await
+        let (config, ledger) = (self.config.clone(), self.ledger.clone());
+        Self::beside(config, ledger, self.clock.clone(), self.others.clone()).await
     }
 
     /// Stops by draining.

@@ -25,6 +25,7 @@ struct Books {
     locked: Vec<i64>,
     holds: HashMap<String, (i64, i64, State)>,
     payees: HashMap<i64, String>,
+    payable_from: HashMap<i64, i64>,
     abandoned: Vec<String>,
     /// What balances are told to be, whatever they are.
     told: HashMap<i64, i64>,
@@ -63,6 +64,11 @@ impl FakeLedger {
         let mut books = self.books();
         books.available.insert(user_id, available_minor);
         books.payees.insert(user_id, payee_id.to_owned());
+    }
+
+    /// A person was bound only just now: not payable before then.
+    pub fn cools(&self, user_id: i64, payable_from_us: i64) {
+        self.books().payable_from.insert(user_id, payable_from_us);
     }
 
     /// Gives a person money and no profile.
@@ -257,8 +263,10 @@ impl Ledger for FakeLedger {
 
     fn holder(&self, user_id: i64) -> BoxFuture<'_, Result<Option<Holder>, Failure>> {
         let payee_id = self.books().payees.get(&user_id).cloned();
+        let payable_from_us = self.books().payable_from.get(&user_id).copied().unwrap_or(0);
         let holder = payee_id.map(|payee_id| {
-            let payee = (!payee_id.is_empty()).then(|| Payee { payee_id, ..Payee::default() });
+            let payee = Payee { payee_id, payable_from_us, ..Payee::default() };
+            let payee = Some(payee).filter(|payee| !payee.payee_id.is_empty());
             Holder {
                 username: format!("user{user_id}"),
                 mobile: "13800138000".to_owned(),

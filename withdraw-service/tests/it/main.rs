@@ -1,16 +1,24 @@
 //! The service as a whole, over gRPC, on every engine of this machine, with a ledger that can fail.
 
 mod batches;
+mod blocked;
+mod cancelling;
+mod channels;
 mod crash;
 mod declined;
+mod fake;
+mod float;
 mod harness;
 mod keys;
 mod lanes;
 mod ledger;
 mod limits;
+mod notices;
 mod outcomes;
+mod payable;
 mod reading;
 mod remote;
 mod restart;
 mod reviewing;
 mod store;
+mod tampering;

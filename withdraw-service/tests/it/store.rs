@@ -14,12 +14,21 @@ use withdraw_service::verify;
 
 use crate::harness::{BOB, NOON_US, Service};
 
-async fn execute(url: &str, sql: &'static str) -> anyhow::Result<()> {
+/// Changes a database behind the service's back.
+pub async fn execute(url: &str, sql: &'static str) -> anyhow::Result<()> {
     match Database::open(url, MIGRATIONS).await?.connect().await? {
         Engine::Sqlite(mut c) => sqlx::raw_sql(sql).execute(&mut c).await.map(drop)?,
         Engine::Postgres(mut c) => sqlx::raw_sql(sql).execute(&mut c).await.map(drop)?,
     }
     Ok(())
+}
+
+/// What a query counts.
+pub async fn count(url: &str, sql: &'static str) -> anyhow::Result<i64> {
+    Ok(match Database::open(url, MIGRATIONS).await?.connect().await? {
+        Engine::Sqlite(mut c) => sqlx::query_scalar(sql).fetch_one(&mut c).await?,
+        Engine::Postgres(mut c) => sqlx::query_scalar(sql).fetch_one(&mut c).await?,
+    })
 }
 
 #[tokio::test]
@@ -41,6 +50,10 @@ async fn the_tables_refuse_what_must_never_be() -> anyhow::Result<()> {
             "INSERT INTO attempt SELECT 'second', withdrawal_id, provider, payee_id, amount_minor, body, digest, 'live', 0 FROM attempt",
             "INSERT INTO attempt SELECT * FROM attempt",
             "INSERT INTO review SELECT * FROM review",
+            "INSERT INTO channel VALUES ('x', 1, '', '', '', 0, 0, 0)",
+            "INSERT INTO channel VALUES ('x', 0, 'operator', '', '', 0, 0, 0)",
+            "INSERT INTO channel VALUES ('x', 1, 'whim', '', '', 0, 0, 0)",
+            "INSERT INTO notification VALUES ('x', 'y', 'z', '', '', 'believed', 0)",
             "INSERT INTO stream_head VALUES (2, 0)",
             "INSERT INTO provider_call VALUES (99, 'unknown number', 'send', '', '', 0)",
         ] {

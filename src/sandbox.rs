@@ -1,0 +1,102 @@
+//! `cashout sandbox`: the simulated providers as a process of their own; and inside the all-in-one, as
+//! long as nobody says who really pays.
+//!
+//! Must not know: what a provider says or keeps.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use cashout_common::run::block_on;
+use cashout_common::serve::stop_signal;
+use cashout_common::settings::Values;
+use cashout_common::world::World;
+use sandbox::{Config, Sandbox};
+
+use crate::settings::reachable;
+
+/// The command: simulates until SIGTERM.
+pub fn command(mut values: Values) -> ExitCode {
+    cashout_common::telemetry::start(&mut values);
+    let config = Config::read(&mut values);
+    let config = match values.finish(config) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprintln!("cashout: the settings are wrong:\n{mistakes}");
+            return ExitCode::from(2);
+        }
+    };
+    block_on(async {
+        let stop = stop_signal();
+        let keys = config.directory.join("keys");
+        match sandbox::start(config, World::real()).await {
+            Ok(sandbox) => {
+                let address = sandbox.running.address;
+                println!("nobody receives money here; a merchant's keys are in {}", keys.display());
+                println!("ready sandbox=http://{address}");
+                stop.cancelled().await;
+                sandbox.stop().await;
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("cashout: cannot start: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+/// The simulator of an all-in-one: its address is taken and its keys are made before anything else is
+/// configured, because the withdraw service's settings come from both.
+#[derive(Debug)]
+pub struct Simulated {
+    listener: TcpListener,
+    config: Config,
+}
+
+impl Simulated {
+    /// The simulator, when nobody set who pays; what the withdraw service needs to pay through it is
+    /// supposed in `values`.
+    ///
+    /// # Errors
+    /// When its address is taken, or its keys cannot be made or were not made by it.
+    pub fn unless_set(values: &mut Values) -> anyhow::Result<Option<Self>> {
+        let set = values.is_set("WECHAT_PROVIDER") || values.is_set("ALIPAY_PROVIDER");
+        if set || !values.knows("WECHAT_URL") {
+            return Ok(None);
+        }
+        let Some(config) = Config::read(values) else { return Ok(None) };
+        let listener = sandbox::bind(config.listen)?;
+        let keys = sandbox::keys::prepare(&config.directory.join("keys"))?;
+        for (name, value) in keys.settings(listener.local_addr()?) {
+            values.suppose(name, value);
+        }
+        // Nothing is at stake, and a newcomer wants to see a payment now.
+        values.suppose("PAYEE_COOLING", "0s");
+        // With port 0 nobody knows yet where the gateway will listen: then it is not notified.
+        let gateway: Option<SocketAddr> = values.text("GATEWAY_LISTEN").parse().ok();
+        if let Some(gateway) = gateway.filter(|address| address.port() != 0) {
+            let url = format!("{}/notify/wechat", reachable(gateway));
+            values.suppose("WECHAT_NOTIFY_URL", url);
+        }
+        Ok(Some(Self { listener, config }))
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When its books cannot be opened.
+    pub async fn start(self, world: World) -> anyhow::Result<Sandbox> {
+        sandbox::start_on(self.listener, self.config, world).await
+    }
+}
+
+/// Tells the simulated Alipay where its messages go, unless that was set.
+///
+/// # Errors
+/// When the gateway does not listen on loopback.
+pub fn notify(sandbox: &Sandbox, gateway: SocketAddr) -> anyhow::Result<()> {
+    if sandbox.notifies_alipay() {
+        return Ok(());
+    }
+    sandbox.notify_alipay_at(&format!("{}/notify/alipay", reachable(gateway)))
+}

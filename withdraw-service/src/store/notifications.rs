@@ -1,0 +1,47 @@
+//! The table `notification`: what providers told by themselves, once each, and what it was found to be.
+//! Rows are never changed. Must not know: what follows from one.
+
+use cashout_common::db::Conn;
+use cashout_common::on_engine;
+use sqlx::Error;
+
+/// A verified notification.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Notification {
+    /// Who told.
+    pub provider: String,
+    /// The provider's id of it.
+    pub id: String,
+    /// Our number it is about.
+    pub number: String,
+    /// The provider's word for the state.
+    pub state: String,
+    /// SHA-256 of its body, hex.
+    pub digest: String,
+    /// What it was found to be, see `service::notifications::Verdict`.
+    pub verdict: String,
+    /// When it first came.
+    pub received_at_us: i64,
+}
+
+/// The one of that id, inside a job.
+///
+/// # Errors
+/// The database's.
+pub async fn get(conn: &mut Conn, provider: &str, id: &str) -> Result<Option<Notification>, Error> {
+    const SQL: &str = "SELECT * FROM notification WHERE provider = $1 AND id = $2";
+    on_engine!(conn, c =>
+        sqlx::query_as(SQL).bind(provider).bind(id).fetch_optional(&mut *c).await)
+}
+
+/// Keeps a notification. A second one of the same id breaks a constraint.
+///
+/// # Errors
+/// The database's.
+pub async fn add(conn: &mut Conn, n: &Notification) -> Result<(), Error> {
+    const SQL: &str = "INSERT INTO notification (provider, id, number, state, digest, verdict, \
+        received_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    on_engine!(conn, c => sqlx::query(SQL)
+        .bind(&n.provider).bind(&n.id).bind(&n.number).bind(&n.state).bind(&n.digest)
+        .bind(&n.verdict).bind(n.received_at_us).execute(&mut *c).await.map(drop))
+}

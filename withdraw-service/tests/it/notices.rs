@@ -1,0 +1,225 @@
+//! What providers tell by themselves: hints, kept once, compared, and nothing moves by them alone.
+
+use anyhow::{Context, ensure};
+use cashout_proto::Reason;
+use cashout_proto::withdraw::v1::{
+    Header, ListCasesRequest, ReceiveNotificationRequest, ReceiveNotificationResponse, Status,
+};
+use cashout_testing::databases;
+use withdraw_service::ports::{Answer, Repair};
+
+use crate::fake::{Fake, blocked, paid, refused};
+use crate::harness::{ALICE, BOB, Service, config, failure, reason};
+use crate::ledger::State;
+use crate::store::{count, execute};
+
+fn message(signed: &str, body: String) -> ReceiveNotificationRequest {
+    let headers = vec![Header { name: "Signed".to_owned(), value: signed.to_owned() }];
+    ReceiveNotificationRequest { provider: "wechat".to_owned(), headers, body: body.into_bytes() }
+}
+
+async fn notify(
+    service: &Service,
+    signed: &str,
+    body: String,
+) -> anyhow::Result<ReceiveNotificationResponse> {
+    let told = service.client.clone().receive_notification(message(signed, body)).await?;
+    Ok(told.into_inner())
+}
+
+async fn tells(service: &Service, body: String) -> anyhow::Result<()> {
+    let told = notify(service, "well", body).await?;
+    ensure!(told.http_status == 200 && told.body == "success", "{told:?}");
+    Ok(())
+}
+
+/// A payout that is pending, with what was asked of the provider so far.
+async fn pending(service: &Service, fake: &Fake) -> anyhow::Result<(i64, String, usize)> {
+    fake.then(&[Answer::pending()], &[]);
+    let w = service.request(1000).await?;
+    service.approve(w.id, BOB).await?;
+    let mut number = String::new();
+    for _ in 0..2000 {
+        if service.calls(w.id).await? == ["send pending"] {
+            number = service.get(w.id).await?.trade_no;
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    ensure!(!number.is_empty(), "it is not pending");
+    Ok((w.id, number, fake.asked().len()))
+}
+
+#[tokio::test]
+async fn a_notification_has_the_provider_asked_at_once_and_only_its_answer_counts()
+-> anyhow::Result<()> {
+    for database in databases("notice").await? {
+        let mut settings = config(&database)?;
+        settings.timing.backoff_min = std::time::Duration::from_secs(2);
+        let fake = Fake::new(&[], &[]);
+        let service = Service::paid_by(settings, &fake).await?;
+        // It says paid, the provider says refused when asked.
+        for (word, answer, status) in
+            [("SUCCESS", refused(), Status::Failed), ("FAIL", paid(), Status::Paid)]
+        {
+            let (id, number, _) = pending(&service, &fake).await?;
+            fake.then(&[], &[answer]);
+            // The clock stands still, so nothing but the notification makes the question due.
+            for _ in 0..3 {
+                tells(&service, format!("{word} {number} {word} 1000 alice")).await?;
+            }
+            for _ in 0..2000 {
+                if service.get(id).await?.status() == status {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            ensure!(service.get(id).await?.status() == status, "{word}");
+            let calls = service.calls(id).await?;
+            ensure!(calls.len() == 2, "asked once: {calls:?}");
+        }
+        let url = service.config.database_url.clone();
+        service.finish().await?;
+        ensure!(count(&url, "SELECT count(*) FROM notification").await? == 2);
+        for forbidden in ["UPDATE notification SET verdict = 'late'", "DELETE FROM notification"] {
+            ensure!(execute(&url, forbidden).await.is_err(), "{forbidden}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_not_fit_our_books_is_acknowledged_and_nothing_moves() -> anyhow::Result<()> {
+    for database in databases("misfits").await? {
+        let fake = Fake::new(&[], &[]);
+        let service = Service::paid_by(config(&database)?, &fake).await?;
+        let (id, number, asked) = pending(&service, &fake).await?;
+        for (n, (number, rest)) in [
+            (number.as_str(), "SUCCESS 1001 alice"),
+            (number.as_str(), "SUCCESS 1 alice"),
+            (number.as_str(), "SUCCESS 1000 mallory"),
+            ("20200303000000000000T1AAAA", "SUCCESS 1000 alice"),
+            ("'; DROP TABLE notification; --", "SUCCESS 1000 alice"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let number = number.replace(' ', "_");
+            tells(&service, format!("misfit{n} {number} {rest}")).await?;
+        }
+        ensure!(fake.asked().len() == asked, "nobody was asked because of it");
+        let w = service.get(id).await?;
+        ensure!(w.status() == Status::Paying);
+        ensure!(service.ledger.state(&w.hold_key) == Some(State::Open));
+        fake.then(&[], &[paid()]);
+        service.until(id, Status::Paid).await?;
+        // Late, reordered, or against the outcome: the outcome stays.
+        for (n, word) in ["SUCCESS", "WAIT_USER_CONFIRM", "FAIL", "REFUND"].iter().enumerate() {
+            tells(&service, format!("late{n} {number} {word} 1000 alice")).await?;
+        }
+        ensure!(service.get(id).await?.status() == Status::Paid);
+        ensure!(service.ledger.available(ALICE) == 999_000);
+        let url = service.config.database_url.clone();
+        service.finish().await?;
+        for (sql, n) in [
+            ("SELECT count(*) FROM notification WHERE verdict = 'mismatch'", 3),
+            ("SELECT count(*) FROM notification WHERE verdict = 'unknown_number'", 2),
+            ("SELECT count(*) FROM notification WHERE verdict = 'late'", 2),
+            ("SELECT count(*) FROM notification WHERE verdict = 'contradiction'", 2),
+        ] {
+            ensure!(count(&url, sql).await? == n, "{sql}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_signed_is_not_kept_and_each_is_answered_as_the_provider_expects()
+-> anyhow::Result<()> {
+    for database in databases("forged").await? {
+        let fake = Fake::new(&[], &[]);
+        let service = Service::paid_by(config(&database)?, &fake).await?;
+        let (id, number, asked) = pending(&service, &fake).await?;
+        let body = |n: usize| format!("f{n} {number} SUCCESS 1000 alice");
+        for (n, (signed, status)) in [
+            ("badly", 401),
+            ("", 401),
+            ("foreign", 401),
+            ("probe", 401),
+            ("fatal", 401),
+            ("irrelevant", 200),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let told = notify(&service, signed, body(n)).await?;
+            ensure!(told.http_status == status, "{signed}: {told:?}");
+        }
+        // Signed, and yet of no use.
+        for strange in ["", "i", "i  SUCCESS", &format!("{} {number} SUCCESS", "i".repeat(129))] {
+            ensure!(notify(&service, "well", strange.to_owned()).await?.http_status == 401);
+        }
+        ensure!(notify(&service, "well", format!("a\0b {number} X")).await?.http_status == 401);
+        let mut client = service.client.clone();
+        for provider in ["", "manual", "nobody"] {
+            let other = ReceiveNotificationRequest {
+                provider: provider.into(),
+                ..message("well", body(0))
+            };
+            let told = client.receive_notification(other).await.map_err(failure);
+            ensure!(reason(told)? == Reason::InvalidArgument, "{provider}");
+        }
+        let long = message("well", "x".repeat(64 * 1024 + 1));
+        let told = client.receive_notification(long).await.map_err(failure);
+        ensure!(reason(told)? == Reason::InvalidArgument);
+        ensure!(notify(&service, "bad", "x".repeat(64 * 1024)).await?.http_status == 401);
+        ensure!(service.get(id).await?.status() == Status::Paying);
+        ensure!(fake.asked().len() == asked);
+        fake.then(&[], &[paid()]);
+        service.until(id, Status::Paid).await?;
+        let url = service.config.database_url.clone();
+        service.finish().await?;
+        ensure!(count(&url, "SELECT count(*) FROM notification").await? == 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_notification_reaches_also_what_is_blocked_and_leaves_a_case_to_the_person()
+-> anyhow::Result<()> {
+    for database in databases("notice_blocked").await? {
+        let fake = Fake::new(&[blocked(Repair::Channel), blocked(Repair::Request)], &[]);
+        let service = Service::paid_by(config(&database)?, &fake).await?;
+        let w = service.request(1000).await?;
+        service.approve(w.id, BOB).await?;
+        let w = service.until(w.id, Status::Blocked).await?;
+        // It waits for the channel, and then somebody says that it was paid.
+        for _ in 0..20 {
+            service.clock.advance(std::time::Duration::from_secs(2));
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        fake.then(&[], &[paid()]);
+        tells(&service, format!("n1 {} SUCCESS 1000 alice", w.trade_no)).await?;
+        service.until(w.id, Status::Paid).await?;
+        ensure!(fake.count("send") == 1);
+
+        let resume = cashout_proto::withdraw::v1::ResumeChannelRequest {
+            provider: "wechat".into(),
+            reason: "repaired".into(),
+        };
+        service.client.clone().resume_channel(crate::harness::by(BOB, resume)).await?;
+        let w = service.request(1000).await?;
+        service.approve(w.id, BOB).await?;
+        let w = service.until(w.id, Status::Unresolved).await?;
+        let asked = fake.asked().len();
+        tells(&service, format!("n2 {} SUCCESS 1000 alice", w.trade_no)).await?;
+        service.clock.advance(std::time::Duration::from_secs(60));
+        ensure!(service.get(w.id).await?.status() == Status::Unresolved);
+        ensure!(fake.asked().len() == asked);
+        let open = ListCasesRequest { open_only: true, ..Default::default() };
+        let cases = service.client.clone().list_cases(open).await?.into_inner().cases;
+        ensure!(cases.first().context("a case")?.withdrawal_id == w.id);
+        service.finish().await?;
+    }
+    Ok(())
+}

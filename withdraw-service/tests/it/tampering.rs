@@ -1,0 +1,181 @@
+//! `verify` finds what was changed behind our back about payouts and notifications: each rule of G8, G9
+//! and G15 turns red.
+
+use anyhow::{Context, ensure};
+use cashout_proto::withdraw::v1::{
+    Header, ReceiveNotificationRequest, RefuseWithdrawalRequest, Status,
+};
+use cashout_testing::{TestDatabase, databases};
+use withdraw_service::ports::Answer;
+use withdraw_service::verify;
+
+use crate::fake::{Fake, lost, paid, refused, rejected};
+use crate::harness::{BOB, Service, by, config};
+use crate::store::execute;
+
+/// Withdrawal 1 paid after a second sending, 2 refused after its sending was rejected and asked about,
+/// 3 refused by a reviewer, 4 refused at once, 5 pending; a late notification about 1.
+async fn ended(database: &TestDatabase) -> anyhow::Result<String> {
+    let fake = Fake::new(
+        &[lost(), paid(), rejected(), refused(), Answer::pending()],
+        &[Answer::NotFound, Answer::NotFound],
+    );
+    let service = Service::paid_by(config(database)?, &fake).await?;
+    let mut numbers = Vec::new();
+    for (id, status) in [
+        (1, Status::Paid),
+        (2, Status::Failed),
+        (3, Status::Refused),
+        (4, Status::Failed),
+        (5, Status::Paying),
+    ] {
+        ensure!(service.request(1000).await?.id == id);
+        if status == Status::Refused {
+            let message = RefuseWithdrawalRequest { id, remark: "no".into() };
+            service.client.clone().refuse_withdrawal(by(BOB, message)).await?;
+        } else {
+            service.approve(id, BOB).await?;
+        }
+        numbers.push(service.until(id, status).await?.trade_no);
+    }
+    let number = numbers.first().context("one")?;
+    let headers = vec![Header { name: "signed".into(), value: "well".into() }];
+    let body = format!("n1 {number} SUCCESS 1000 alice").into_bytes();
+    let message = ReceiveNotificationRequest { provider: "wechat".into(), headers, body };
+    service.client.clone().receive_notification(message).await?;
+    let url = service.config.database_url.clone();
+    service.finish().await?;
+    Ok(url)
+}
+
+/// History and notifications cannot be changed before that is allowed.
+fn unlocked(engine: &str, change: &'static str) -> &'static str {
+    match (engine, change) {
+        ("sqlite", "history") => "DROP TRIGGER history_no_update",
+        ("sqlite", _) => "DROP TRIGGER notification_no_update",
+        (_, "history") => "ALTER TABLE history DISABLE TRIGGER ALL",
+        _ => "ALTER TABLE notification DISABLE TRIGGER ALL",
+    }
+}
+
+/// Of the withdrawal with that id.
+macro_rules! call_of {
+    ($id:literal, $rest:literal) => {
+        concat!(
+            " number = (SELECT number FROM attempt WHERE withdrawal_id = ",
+            $id,
+            ") AND ",
+            $rest
+        )
+    };
+}
+
+#[tokio::test]
+async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Result<()> {
+    let changes = [
+        // Sent again although the provider had said pending, or had said nothing.
+        (
+            "G8",
+            concat!(
+                "UPDATE provider_call SET outcome = 'pending' WHERE",
+                call_of!("1", "operation = 'query'")
+            ),
+        ),
+        ("G8", concat!("DELETE FROM provider_call WHERE", call_of!("1", "operation = 'query'"))),
+        (
+            "G8",
+            concat!(
+                "UPDATE provider_call SET operation = 'cancel' WHERE",
+                call_of!("1", "operation = 'query'")
+            ),
+        ),
+        // Asked before anything was sent; sent before it was written down.
+        (
+            "G8",
+            concat!(
+                "UPDATE provider_call SET operation = 'query' WHERE",
+                call_of!("5", "operation = 'send'")
+            ),
+        ),
+        ("G8", "UPDATE attempt SET created_at_us = created_at_us + 1000000"),
+        // Two numbers of which none failed; a number that stands otherwise than its withdrawal.
+        (
+            "G8",
+            "INSERT INTO attempt SELECT number || 'X', withdrawal_id, provider, payee_id, amount_minor, body, digest, 'live', created_at_us FROM attempt WHERE state = 'paid'",
+        ),
+        ("G8", "UPDATE attempt SET state = 'failed' WHERE state = 'live'"),
+        ("G8", "UPDATE attempt SET state = 'live' WHERE state = 'paid'"),
+        ("G8", "UPDATE withdrawal SET trade_no = 'N1' WHERE id = 5"),
+        // Paid, and nobody said so.
+        ("G8", "UPDATE provider_call SET outcome = 'unknown' WHERE outcome = 'paid'"),
+        // Returned, and nobody had refused for good.
+        ("G9", "UPDATE provider_call SET outcome = 'unknown' WHERE outcome = 'refused'"),
+        (
+            "G9",
+            concat!(
+                "UPDATE provider_call SET outcome = 'unknown' WHERE",
+                call_of!("2", "operation = 'query'")
+            ),
+        ),
+        (
+            "G9",
+            concat!(
+                "UPDATE provider_call SET outcome = 'unknown' WHERE",
+                call_of!("2", "operation = 'send'")
+            ),
+        ),
+        (
+            "G9",
+            concat!(
+                "UPDATE provider_call SET operation = 'cancel' WHERE",
+                call_of!("4", "operation = 'send'")
+            ),
+        ),
+        (
+            "G9",
+            concat!(
+                "UPDATE provider_call SET outcome = 'paid' WHERE",
+                call_of!("2", "operation = 'query'")
+            ),
+        ),
+        (
+            "G9",
+            "INSERT INTO provider_call SELECT 99, number, 'send', 'unknown', '', 0 FROM attempt WHERE withdrawal_id = 2",
+        ),
+        ("G9", "UPDATE attempt SET withdrawal_id = 3 WHERE withdrawal_id = 4"),
+    ];
+    for (guarantee, change) in changes {
+        for database in databases("tampered").await? {
+            let url = ended(&database).await?;
+            execute(&url, change).await?;
+            let report = verify(&url).await?;
+            let found = report.checks.iter().any(|c| c.id == guarantee && c.violations > 0);
+            ensure!(found, "{} {change}: {report}", database.engine);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_rule_about_notifications_turns_red_when_it_is_broken() -> anyhow::Result<()> {
+    let changes = [
+        ("history", "UPDATE history SET actor = 'notification n1' WHERE event = 'provider_paid'"),
+        ("notification", "UPDATE notification SET verdict = 'unknown_number'"),
+        ("notification", "UPDATE notification SET verdict = 'contradiction'"),
+        ("notification", "UPDATE notification SET state = 'FAIL'"),
+        ("notification", "UPDATE notification SET number = 'N1'"),
+        ("notification", "UPDATE notification SET provider = 'alipay'"),
+    ];
+    for (table, change) in changes {
+        for database in databases("notices_tampered").await? {
+            let url = ended(&database).await?;
+            ensure!(execute(&url, change).await.is_err(), "it can be changed: {change}");
+            execute(&url, unlocked(database.engine, table)).await?;
+            execute(&url, change).await?;
+            let report = verify(&url).await?;
+            let found = report.checks.iter().any(|c| c.id == "G15" && c.violations > 0);
+            ensure!(found, "{} {change}: {report}", database.engine);
+        }
+    }
+    Ok(())
+}
