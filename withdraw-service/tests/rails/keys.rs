@@ -195,8 +195,16 @@ pub fn rails(url: &str) -> anyhow::Result<Rails> {
 pub fn rails_of(channels: &Channels) -> anyhow::Result<Rails> {
     let clock = Clock::set_at(NOON_US);
     let world = World { clock: clock.clone(), random: Random::seeded(1) };
-    let soon = Duration::from_millis(300);
-    let patience = Patience { connect: soon, read: soon, call: soon, bill: soon };
+    rails_in(channels, (world, clock), Duration::from_millis(300))
+}
+
+/// Both rails of given channels in a world, waiting so long for everything.
+pub fn rails_in(
+    channels: &Channels,
+    (world, clock): (World, Clock),
+    wait: Duration,
+) -> anyhow::Result<Rails> {
+    let patience = Patience { connect: wait, read: wait, call: wait, bill: wait };
     let http = Http::new(patience, false).map_err(anyhow::Error::msg)?;
     let none = || anyhow::anyhow!("not configured");
     let merchant = channels.merchant.clone().ok_or_else(none)?;

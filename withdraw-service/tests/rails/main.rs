@@ -10,6 +10,7 @@ mod channels;
 mod keys;
 mod peer;
 mod settings;
+mod simulator;
 mod tables;
 mod wechat_calls;
 mod wechat_faults;
