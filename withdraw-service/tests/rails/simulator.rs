@@ -63,7 +63,7 @@ async fn every_outcome_the_simulator_plays_is_understood() -> anyhow::Result<()>
             lines.push(provider.send(request.clone()).await);
             rails.clock.advance(Duration::from_secs(4));
             lines.push(provider.query(request).await);
-            let lines: Vec<String> = lines.iter().map(|answer| short(answer)).collect();
+            let lines: Vec<String> = lines.iter().map(short).collect();
             told.push_str(&format!("{name} {script}\n  {}\n", lines.join("\n  ")));
         }
     }
