@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a fault that does not end by itself goes on.
 const TROUBLED: Duration = Duration::from_secs(12);
 /// Who approves.
-const REVIEWER: &str = "99";
+const REVIEWER: &str = "900000000";
 
 /// A run.
 pub struct Plan {

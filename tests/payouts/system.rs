@@ -22,6 +22,8 @@ const QUICK: &[(&str, &str)] = &[
     ("PAYOUT_UNKNOWN_LIMIT", "45s"),
     ("FLOAT_CHECK_EVERY", "1s"),
     ("PAYEE_COOLING", "0s"),
+    // Faults are told loudly, by the thousand.
+    ("CASHOUT_LOG", "off"),
     ("CASH_DAILY_LIMIT", "100000.00"),
 ];
 
