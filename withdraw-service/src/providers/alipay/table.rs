@@ -2,7 +2,7 @@
 //!
 //! What is in no table is unknown, and so is every sub-code under another gateway code than it belongs to.
 //! `*` in a sub-code stands for anything. The misspellings are Alipay's. Source: the documentation of
-//! the transfer product (docs/providers.md). Must not know: how an answer was got.
+//! the transfer product (docs/providers/alipay.md). Must not know: how an answer was got.
 
 use crate::ports::{Answer, Repair};
 

@@ -1,8 +1,8 @@
 //! What WeChat Pay's words mean: states, error codes and reasons of failure, one table each.
 //!
 //! What is in no table is unknown. Words of errors count only in the call and with the HTTP status they
-//! are documented for. Source: the documentation of transfer bills (docs/providers.md). Must not know: how
-//! an answer was got.
+//! are documented for. Source: the documentation of transfer bills (docs/providers/wechat.md). Must not
+//! know: how an answer was got.
 
 use crate::ports::{Answer, Repair};
 
