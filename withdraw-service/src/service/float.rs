@@ -35,6 +35,13 @@ impl Default for FloatGuard {
     }
 }
 
+/// What a provider said is there, and when it was asked.
+struct Told {
+    provider: String,
+    minor: i64,
+    asked_at_us: i64,
+}
+
 /// What a comparison changed.
 enum Change {
     Paused(Alarm),
@@ -71,6 +78,7 @@ impl Core {
         if !self.needs_float(name).await.map_err(|e| database_failure(&e))? {
             return Ok(());
         }
+        let asked_at_us = self.now_us();
         let asked = tokio::spawn(provider.balance());
         let minor = match tokio::time::timeout(self.timing.call_timeout, asked).await {
             Ok(Ok(Ok(Some(minor)))) => minor,
@@ -85,10 +93,10 @@ impl Core {
                 return Ok(());
             }
         };
-        let (provider, reserve_minor, now_us) =
-            (name.to_owned(), self.float.reserve_minor, self.now_us());
+        let told = Told { provider: name.to_owned(), minor, asked_at_us };
+        let (reserve_minor, now_us) = (self.float.reserve_minor, self.now_us());
         let job = self.store.write(move |conn| {
-            async move { compare(conn, &provider, minor, reserve_minor, now_us).await }.boxed()
+            async move { compare(conn, told, reserve_minor, now_us).await }.boxed()
         });
         match job.await? {
             Some(Change::Paused(alarm)) => alarm.sound(),
@@ -117,14 +125,20 @@ impl Core {
 /// Compares, inside a job, with what waits now.
 async fn compare(
     conn: &mut Conn,
-    provider: &str,
-    minor: i64,
+    told: Told,
     reserve_minor: i64,
     now_us: i64,
 ) -> Result<Option<Change>, WriteError> {
-    stored::set_balance(conn, provider, minor, now_us).await?;
+    let Told { provider, minor, asked_at_us } = told;
+    let provider = provider.as_str();
+    let channel = stored::get(conn, provider).await?;
+    // Another instance asked later and was faster. A time still to come is of a clock set back since.
+    if (asked_at_us.saturating_add(1)..=now_us).contains(&channel.balance_at_us) {
+        return Ok(None);
+    }
+    stored::set_balance(conn, provider, minor, asked_at_us).await?;
     let (queued_minor, count) = stored::queue(conn, provider, now_us).await?;
-    let standing = stored::get(conn, provider).await?.standing();
+    let standing = channel.standing();
     let spendable_minor = minor.saturating_sub(reserve_minor);
     if spendable_minor < queued_minor {
         let reason = format!(

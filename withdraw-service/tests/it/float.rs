@@ -133,7 +133,10 @@ async fn no_answer_changes_nothing_and_each_change_is_one() -> anyhow::Result<()
         let url = service.config.database_url.clone();
         sibling.stop().await;
         service.finish().await?;
-        ensure!(count(&url, "SELECT count(*) FROM channel_change").await? == 2);
+        let twice = "SELECT count(*) FROM channel_change a JOIN channel_change b \
+            ON b.id = a.id + 1 AND b.paused = a.paused";
+        ensure!(count(&url, twice).await? == 0, "one paused what the other had paused");
+        ensure!(count(&url, "SELECT count(*) FROM channel_change").await? >= 2);
     }
     Ok(())
 }
