@@ -65,15 +65,30 @@ pub async fn drive(system: &System, plan: Plan, random: &Random) -> anyhow::Resu
     };
     let books = books(&client, &system.simulator).await?;
     let judged = judge(&withdrawals, &books)?;
-    anyhow::ensure!(judged.wrong.is_empty(), "{judged}\n{}", told(&withdrawals, &names, &judged));
+    if !judged.wrong.is_empty() {
+        anyhow::bail!("{judged}\n{}", told(system, &withdrawals, &names, &judged).await?);
+    }
     Ok(judged)
 }
 
-/// The names of the cases that went wrong.
-fn told(withdrawals: &[Withdrawal], names: &HashMap<i64, String>, judged: &Judged) -> String {
+/// The cases that went wrong, the first ones with their histories.
+async fn told(
+    system: &System,
+    withdrawals: &[Withdrawal],
+    names: &HashMap<i64, String>,
+    judged: &Judged,
+) -> anyhow::Result<String> {
     let wrong = |w: &&Withdrawal| judged.wrong.iter().any(|line| line.starts_with(&w.payee_id));
-    let named = withdrawals.iter().filter(wrong).filter_map(|w| names.get(&w.id));
-    named.take(20).map(String::as_str).collect::<Vec<_>>().join("\n")
+    let mut text = String::new();
+    for (n, w) in withdrawals.iter().filter(wrong).take(20).enumerate() {
+        text += &format!("{}: {}\n", w.payee_id, names.get(&w.id).map_or("", String::as_str));
+        if n < 2 {
+            let asked = withdraw::GetHistoryRequest { id: w.id, user_id: 0 };
+            let story = system.cash_outs()?.get_history(asked).await?.into_inner();
+            text += &format!("{w:?}\n{story:#?}\n");
+        }
+    }
+    Ok(text)
 }
 
 /// Where person `n` is paid: WeChat's ids are free words, Alipay's are digits.
@@ -260,9 +275,13 @@ async fn finished(
         let ended = |w: &Withdrawal| {
             matches!(w.status(), Status::Paid | Status::Failed | Status::Unresolved)
         };
-        let open = all.iter().filter(|w| !ended(w)).count();
-        if (open == 0 && all.len() == names.len()) || Instant::now() > until {
+        let open: Vec<&Withdrawal> = all.iter().filter(|w| !ended(w)).collect();
+        if (open.is_empty() && all.len() == names.len()) || Instant::now() > until {
             return Ok(all);
+        }
+        // What was taken back too early, or in vain, still waits for its payee.
+        for waiting in open.iter().filter(|w| w.confirmation.is_some()) {
+            cancel(system, waiting.id).await?;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -93,6 +93,9 @@ pub struct SendRequest {
     pub body: Vec<u8>,
     /// SHA-256 of the body, hex.
     pub digest: String,
+    /// Whether what the payee confirms with is kept already; a provider that tells it once may be asked
+    /// for it again otherwise.
+    pub confirmation_kept: bool,
 }
 
 /// Who has to repair what keeps a payout from being made.

@@ -211,7 +211,8 @@ fn void(book: &mut Book, w: &mut Withdrawal, reason: &str, now_us: i64) -> Resul
 /// An attempt as it goes out.
 pub(super) fn request(attempt: Attempt) -> SendRequest {
     let Attempt { number, payee_id, amount_minor, body, digest, .. } = attempt;
-    SendRequest { number, payee_id, amount_minor, body, digest }
+    let confirmation_kept = false;
+    SendRequest { number, payee_id, amount_minor, body, digest, confirmation_kept }
 }
 
 /// Notes the call that is made next. A number is sent for the first time, or again when the last thing
@@ -250,6 +251,8 @@ async fn note_call(
     let operation = if send { "send" } else { "query" };
     let begin = |book: &mut Book| Ok(book.begin_call(&attempt.number, operation, now_us));
     let call = alone(conn, Needs::default(), begin).await?;
-    let what = if send { What::Send(request(attempt)) } else { What::Query(request(attempt)) };
+    let confirmation_kept = w.confirmation.is_some();
+    let request = SendRequest { confirmation_kept, ..request(attempt) };
+    let what = if send { What::Send(request) } else { What::Query(request) };
     Ok(Some(Asked { call, what }))
 }

@@ -89,7 +89,8 @@ async fn a_payee_confirms_expires_or_is_cancelled() -> anyhow::Result<()> {
     let Both { rails, sandbox, directory } = both(false).await?;
     let request = written(&rails.wechat, &small("P20260303000000000009", "o-waits"))?;
     assert_eq!(short(&rails.wechat.send(request.clone()).await), "pending, confirm");
-    assert_eq!(short(&rails.wechat.query(request.clone()).await), "pending");
+    let kept = crate::peer::kept(request.clone());
+    assert_eq!(short(&rails.wechat.query(kept).await), "pending");
     let cancelled = rails.wechat.cancel(request.clone()).await;
     assert_eq!(cancelled.outcome(), "pending");
     rails.clock.advance(Duration::from_secs(60));

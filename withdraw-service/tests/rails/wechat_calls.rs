@@ -178,8 +178,8 @@ async fn the_payee_is_asked_with_what_the_creation_told() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
-async fn a_lost_package_is_fetched_by_sending_the_same_again_once_in_ten_minutes()
--> anyhow::Result<()> {
+async fn a_lost_package_is_fetched_by_sending_the_same_again_until_it_is_kept() -> anyhow::Result<()>
+{
     let platform = Signed::right(&keys()?.platform);
     let mut body = created("WAIT_USER_CONFIRM");
     body["package_info"] = json!("package");
@@ -195,11 +195,9 @@ async fn a_lost_package_is_fetched_by_sending_the_same_again_once_in_ten_minutes
     let order = order(OPENID);
     let request = request(&order, rails.wechat.prepare(&order)?);
     let told = |answer: Answer| line(&answer).contains("confirm package");
-    assert!(told(rails.wechat.query(request.clone()).await), "the first query fetches it");
-    assert!(!told(rails.wechat.query(request.clone()).await), "the second does not");
-    rails.clock.advance(std::time::Duration::from_secs(299));
-    // The signatures of this peer are of noon; within five minutes they are good.
-    assert!(!told(rails.wechat.query(request.clone()).await));
+    assert!(told(rails.wechat.query(request.clone()).await), "a query fetches it");
+    let kept = crate::peer::kept(request.clone());
+    assert!(!told(rails.wechat.query(kept).await), "one that needs it no more does not");
     let posts: Vec<_> = peer.seen().into_iter().filter(|seen| seen.method == "POST").collect();
     assert_eq!(posts.len(), 1);
     assert!(

@@ -70,7 +70,8 @@ impl Later {
 }
 
 /// The key of the certificate with that SN in a PEM text, when a chain of valid certificates leads from it
-/// to a configured root. Those on the way must be allowed to issue.
+/// to a configured root and the authority that issued it is that of a configured certificate of Alipay's.
+/// Those on the way must be allowed to issue.
 pub fn believed(application: &Application, sn: &str, pem: &str, now_s: i64) -> Option<PublicKey> {
     let told = Certificate::read_all(pem).ok()?;
     let valid = |certificate: &Certificate| {
@@ -78,6 +79,10 @@ pub fn believed(application: &Application, sn: &str, pem: &str, now_s: i64) -> O
         (from_s..=until_s).contains(&now_s)
     };
     let own = told.iter().find(|certificate| certificate.alipay_sn() == sn)?;
+    // A merchant's certificate has the same roots, and its key is in that merchant's hands.
+    if !application.signers.iter().any(|signer| own.shares_issuer_with(&signer.certificate)) {
+        return None;
+    }
     let between: Vec<&Certificate> = told
         .iter()
         .chain(&application.issuers)

@@ -23,6 +23,8 @@ pub struct Signer {
     pub sn: String,
     /// Its key.
     pub key: PublicKey,
+    /// It, to compare a new one with.
+    pub certificate: Certificate,
 }
 
 /// The application. Its key never prints itself.
@@ -114,7 +116,7 @@ impl Application {
 /// The first certificate of a file is Alipay's own; the others are those it comes from.
 fn signer(text: &str) -> Result<(Signer, Vec<Certificate>), rails::Wrong> {
     let own = Certificate::read(text)?;
-    let signer = Signer { sn: own.alipay_sn(), key: own.public_key()? };
+    let signer = Signer { sn: own.alipay_sn(), key: own.public_key()?, certificate: own };
     Ok((signer, Certificate::read_all(text)?.into_iter().skip(1).collect()))
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The package a payee confirms with is told by creating a bill and by nothing else. When that answer was
 //! lost, a query that finds the bill waiting sends the written attempt once more: same number, same bytes,
-//! so the provider answers with the bill that is there. This is done inside the query, at most every ten
-//! minutes for one bill. Not built: `GET /v3/certificates` (certificates come from files; new merchants
+//! so the provider answers with the bill that is there. This is done inside the query, until the package is
+//! kept. Not built: `GET /v3/certificates` (certificates come from files; new merchants
 //! have the public key). Must not know: withdrawals, gRPC, SQL.
 
 mod answers;
@@ -14,10 +14,8 @@ mod settings;
 mod signed;
 pub mod table;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use cashout_common::clock::SECOND_US;
 use cashout_common::world::World;
 use cashout_proto::Failure;
 use futures::FutureExt;
@@ -37,10 +35,6 @@ use answers::Asked;
 pub const NAME: &str = "wechat";
 
 const BILLS: &str = "/v3/fund-app/mch-transfer/transfer-bills";
-/// How long a package that was told is taken to have arrived.
-const TOLD_US: i64 = 600 * SECOND_US;
-/// So many waiting bills are remembered; beyond, the oldest knowledge is given up.
-const TOLD_MOST: usize = 100_000;
 
 /// The provider. Clones are the same one.
 #[derive(Clone)]
@@ -48,15 +42,13 @@ pub struct Wechat {
     merchant: Arc<Merchant>,
     http: Http,
     world: World,
-    /// When the package of a bill was last told or asked for, by number.
-    told: Arc<Mutex<HashMap<String, i64>>>,
 }
 
 impl Wechat {
     /// Pays as that merchant.
     #[must_use]
     pub fn new(merchant: Arc<Merchant>, http: Http, world: World) -> Self {
-        Self { merchant, http, world, told: Arc::default() }
+        Self { merchant, http, world }
     }
 
     fn parts(&self) -> (&Merchant, &Http, &World) {
@@ -81,11 +73,7 @@ impl Wechat {
         match called {
             Ok(reply) => {
                 let told = (reply.status, reply.body.as_slice());
-                let read = answers::read(&self.merchant, request, Asked::Create, told);
-                if matches!(&read.0, Answer::Pending { confirmation: Some(_), .. }) {
-                    self.now_told(&request.number);
-                }
-                read
+                answers::read(&self.merchant, request, Asked::Create, told)
             }
             Err(why) => (Answer::unknown(why), false),
         }
@@ -101,10 +89,9 @@ impl Wechat {
             }
             Err(why) => (Answer::unknown(why), false),
         };
-        if !confirm || self.told_lately(number) {
+        if !confirm || request.confirmation_kept {
             return answer;
         }
-        self.now_told(number);
         match self.created(request).await.0 {
             with_package @ Answer::Pending { confirmation: Some(_), .. } => with_package,
             _ => answer,
@@ -119,22 +106,6 @@ impl Wechat {
                 answers::read(&self.merchant, request, Asked::Cancel, told).0
             }
             Err(why) => Answer::unknown(why),
-        }
-    }
-
-    fn told_lately(&self, number: &str) -> bool {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get(number).is_some_and(|at_us| self.world.clock.now_us() - at_us < TOLD_US)
-    }
-
-    fn now_told(&self, number: &str) {
-        let now_us = self.world.clock.now_us();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD_MOST {
-            told.retain(|_, at_us| now_us - *at_us < TOLD_US);
-        }
-        if told.len() < TOLD_MOST {
-            told.insert(number.to_owned(), now_us);
         }
     }
 }
