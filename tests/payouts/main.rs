@@ -50,6 +50,6 @@ async fn random_payouts_with_random_faults_and_kills_are_never_paid_twice_nor_pa
     let system = System::start("random").await?;
     let plan = Plan { payouts: cases, killed_every: Some(drive::KILLED_EVERY) };
     let judged = drive(&system, plan, &random).await?;
-    println!("{judged}");
+    println!("{} kills; {judged}", system.kills.load(std::sync::atomic::Ordering::Relaxed));
     system.stop().await
 }

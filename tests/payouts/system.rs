@@ -2,6 +2,7 @@
 //! be killed and started again. Must not know: what is asked of them.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -36,6 +37,8 @@ pub struct System {
     withdraw: String,
     databases: (TestDatabase, TestDatabase),
     killable: Mutex<Option<Process>>,
+    /// How often it was killed.
+    pub kills: AtomicU32,
     /// Kept until the end, and ended with the value.
     rest: Vec<Process>,
     _data: tempfile::TempDir,
@@ -85,7 +88,17 @@ impl System {
         let killable = Mutex::new(Some(Process::start("withdraw-service", &[], &settings)?));
         let (account, withdraw) = (url(&account), url(&withdraw));
         let simulator = url(&simulator);
-        Ok(Self { settings, simulator, account, withdraw, databases, killable, rest, _data: data })
+        Ok(Self {
+            settings,
+            simulator,
+            account,
+            withdraw,
+            databases,
+            killable,
+            kills: AtomicU32::new(0),
+            rest,
+            _data: data,
+        })
     }
 
     /// A client of the account service.
@@ -102,6 +115,7 @@ impl System {
     pub fn kill(&self) -> anyhow::Result<()> {
         let mut killable = self.killable.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
         killable.take().context("it runs")?.kill()?;
+        self.kills.fetch_add(1, Ordering::Relaxed);
         *killable = Some(Process::start("withdraw-service", &[], &self.settings)?);
         Ok(())
     }
