@@ -103,6 +103,8 @@ const fn state(
 const STATES: &[State] = &[
     state("approved, sent first", &[], "create", 0),
     state("unknown, sent again", &[("create", "lose_request")], "create", 1),
+    // The first sending arrives after the second one was answered.
+    state("overtaken, sent again", &[("create", "delay")], "create", 1),
     state("blocked, sent again", &[("create", "short_balance")], "create", 1),
     state("paying, asked", &[("create", "pending")], "query", 0),
     state("on its way, asked", &[("create", "late")], "query", 0),

@@ -272,6 +272,11 @@ pub trait Provider: Send + Sync {
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer>;
     /// Asks what became of an attempt. What is told is compared with it.
     fn query(&self, request: SendRequest) -> BoxFuture<'static, Answer>;
+    /// How long after a sending the provider can be asked about it; `None`: for ever. A number that is
+    /// not found after that time may have been paid.
+    fn remembers(&self) -> Option<Duration> {
+        None
+    }
     /// Asks to take an attempt back. Only a query tells whether it was.
     fn cancel(&self, _request: SendRequest) -> BoxFuture<'static, Answer> {
         let answer = Answer::unknown("this provider takes nothing back");

@@ -19,7 +19,7 @@ use super::{Core, micros};
 use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
 use crate::ports::{Answer, Repair};
-use crate::store::attempts;
+use crate::store::attempts::{self, Call};
 use crate::store::book::{Book, Needs, alone};
 use crate::store::cases;
 
@@ -138,8 +138,13 @@ impl Core {
             Answer::Rejected { .. } | Answer::Unknown { .. } => {
                 (since_us != 0 && past(since_us, unknown)).then(|| late(doubtful)).flatten()
             }
-            Answer::NotFound if since_us == 0 => None,
             Answer::NotFound => {
+                if let Some(why) = self.never_again(conn, w).await? {
+                    return Ok(late(why));
+                }
+                if since_us == 0 {
+                    return Ok(None);
+                }
                 let open_us = channels::open_since_us(conn, &w.provider).await?;
                 let since_us = open_us.map(|open_us| open_us.max(since_us));
                 since_us.filter(|us| past(*us, unknown)).and_then(|_| late(doubtful))
@@ -152,6 +157,31 @@ impl Core {
                 again.then(|| late(why)).flatten()
             }
         })
+    }
+
+    /// Why a number that the provider does not know must not be sent again, if it must not.
+    async fn never_again(
+        &self,
+        conn: &mut Conn,
+        w: &Withdrawal,
+    ) -> Result<Option<&'static str>, WriteError> {
+        let calls = attempts::calls_of_number(conn, &w.trade_no).await?;
+        let Some(sent) = calls.iter().rev().find(|call| call.operation == "send") else {
+            return Ok(None);
+        };
+        if calls.iter().any(|call| call.operation == "cancel" && call.id > sent.id) {
+            return Ok(Some("it was to be taken back, and the provider does not know it"));
+        }
+        if sent.outcome == "rejected" {
+            return Ok(Some(
+                "the payee cannot be paid, but an earlier sending may still be on its way",
+            ));
+        }
+        let provider = self.providers.named(&w.provider);
+        let remembers = provider.and_then(|provider| provider.remembers());
+        let forgotten = remembers
+            .is_some_and(|remembers| self.now_us().saturating_sub(sent.at_us) >= micros(remembers));
+        Ok(forgotten.then_some("it is too old for the provider to tell anything about it"))
     }
 }
 
@@ -201,19 +231,32 @@ async fn not_final(
 }
 
 /// A number that the provider does not know was refused for good if its last sending was turned down
-/// because of the payee. By itself it says nothing (G9).
+/// because of the payee, and nothing else can have come of it: no sending of it is unanswered, and no
+/// answer said that the provider has it. By itself it says nothing (G9).
 async fn confirmed(conn: &mut Conn, w: &Withdrawal, answer: Answer) -> Result<Answer, WriteError> {
     if answer != Answer::NotFound {
         return Ok(answer);
     }
-    let last = attempts::last_send(conn, &w.trade_no).await?;
-    Ok(match last.filter(|send| send.outcome == "rejected") {
+    let calls = attempts::calls_of_number(conn, &w.trade_no).await?;
+    Ok(match turned_down(&calls) {
         Some(send) => {
             let (code, message) = send.detail.split_once(": ").unwrap_or(("", &send.detail));
             Answer::Refused { code: code.to_owned(), message: message.to_owned() }
         }
         None => answer,
     })
+}
+
+/// The last sending, when it was turned down because of the payee and every other call agrees.
+fn turned_down(calls: &[Call]) -> Option<&Call> {
+    let is = |call: &Call, words: &[&str]| words.contains(&call.outcome.as_str());
+    let agrees = |call: &Call| match call.operation.as_str() {
+        "send" => is(call, &["rejected", "blocked"]),
+        "query" => !is(call, &["pending", "paid", "refused"]),
+        _ => true,
+    };
+    let last = calls.iter().rev().find(|call| call.operation == "send")?;
+    (is(last, &["rejected"]) && calls.iter().all(agrees)).then_some(last)
 }
 
 /// Since when a final answer is waited for: since the attempt, or since a person had it asked again.

@@ -165,6 +165,11 @@ impl Core {
             }
         };
         let Some(Asked { call, what }) = asked else { return Ok(Ended::Stale) };
+        // Whoever has the lease now asks; a sending from here could overtake what they learn.
+        let lost = claimed.due.lease_until_us != 0 && self.now_us() >= claimed.due.lease_until_us;
+        if lost && matches!(what, What::Send(_)) {
+            return Ok(Ended::Stale);
+        }
         let (sent, future) = match what {
             What::Send(request) => (true, provider.send(request)),
             What::Query(request) => (false, provider.query(request)),
@@ -251,7 +256,12 @@ async fn note_call(
     let operation = if send { "send" } else { "query" };
     let begin = |book: &mut Book| Ok(book.begin_call(&attempt.number, operation, now_us));
     let call = alone(conn, Needs::default(), begin).await?;
-    let confirmation_kept = w.confirmation.is_some();
+    // A paused channel sends nothing, not even to hear the package again.
+    let confirmation_kept = w.confirmation.is_some() || paused;
+    if body_digest(&attempt.body) != attempt.digest {
+        tracing::error!(alarm = "attempt_changed", withdrawal = w.id, "not what was written");
+        return Ok(None);
+    }
     let request = SendRequest { confirmation_kept, ..request(attempt) };
     let what = if send { What::Send(request) } else { What::Query(request) };
     Ok(Some(Asked { call, what }))

@@ -11,10 +11,13 @@ use futures::FutureExt;
 use super::Core;
 use super::effects::Going;
 use super::transition::{Step, advance};
+use crate::domain::notice::PAID_WORDS;
 use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
+use crate::store::attempts;
 use crate::store::book::{Book, Needs, alone};
 use crate::store::cases::{self, Case};
+use crate::store::notifications;
 
 /// What a person found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,10 @@ async fn resolve_job(
         let told = "the case was decided already";
         return Err(Failure::new(Reason::CaseAlreadyResolved, told).into());
     }
+    if given.finding == Finding::NotPaid && said_paid(conn, case.withdrawal_id).await? {
+        let told = "the provider has said that it was paid; have it asked again first";
+        return Err(Failure::field("resolution", told).into());
+    }
     let (now_us, by) = (core.now_us(), format!("user:{}", given.resolver));
     let decide = |book: &mut Book| {
         let mut w = book.get(case.withdrawal_id)?;
@@ -98,6 +105,14 @@ async fn resolve_job(
     cases::resolve(conn, w.id, word, &by, &given.reason, now_us).await?;
     let case = cases::get(conn, id).await?.ok_or_else(missing)?;
     Ok((case, w))
+}
+
+/// Whether the provider ever said that a withdrawal was paid: in an answer that came too late to be
+/// applied, or in a notification.
+async fn said_paid(conn: &mut Conn, withdrawal_id: i64) -> Result<bool, WriteError> {
+    let calls = attempts::calls(conn, withdrawal_id).await?;
+    let answered = calls.iter().any(|call| call.operation != "cancel" && call.outcome == "paid");
+    Ok(answered || notifications::say(conn, withdrawal_id, PAID_WORDS).await?)
 }
 
 /// What a finding changes, and what happens by it.

@@ -62,14 +62,13 @@ pub async fn of_number(conn: &mut Conn, number: &str) -> Result<Option<Attempt>,
     on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
 }
 
-/// The last sending of a number.
+/// All calls under a number, oldest first.
 ///
 /// # Errors
 /// The database's.
-pub async fn last_send(conn: &mut Conn, number: &str) -> Result<Option<Call>, Error> {
-    const SQL: &str = "SELECT * FROM provider_call WHERE number = $1 AND operation = 'send' \
-        ORDER BY id DESC LIMIT 1";
-    on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
+pub async fn calls_of_number(conn: &mut Conn, number: &str) -> Result<Vec<Call>, Error> {
+    const SQL: &str = "SELECT * FROM provider_call WHERE number = $1 ORDER BY id";
+    on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_all(&mut *c).await)
 }
 
 /// How many sendings of a number were turned down until somebody repairs something.

@@ -45,3 +45,16 @@ pub async fn add(conn: &mut Conn, n: &Notification) -> Result<(), Error> {
         .bind(&n.provider).bind(&n.id).bind(&n.number).bind(&n.state).bind(&n.digest)
         .bind(&n.verdict).bind(n.received_at_us).execute(&mut *c).await.map(drop))
 }
+
+/// Whether a notification that fits an attempt of that withdrawal told one of those states.
+///
+/// # Errors
+/// The database's.
+pub async fn say(conn: &mut Conn, withdrawal_id: i64, words: &[&str]) -> Result<bool, Error> {
+    const SQL: &str = "SELECT DISTINCT n.state FROM notification n JOIN attempt a \
+        ON a.number = n.number AND a.provider = n.provider \
+        WHERE a.withdrawal_id = $1 AND n.verdict <> 'mismatch'";
+    let states: Vec<String> = on_engine!(conn, c =>
+        sqlx::query_scalar(SQL).bind(withdrawal_id).fetch_all(&mut *c).await?);
+    Ok(states.iter().any(|state| words.contains(&state.as_str())))
+}

@@ -133,8 +133,10 @@ fn never_returns_what_may_be_paid() -> Vec<Rule> {
                  ON q.number = s.number AND q.id > s.id WHERE s.number = w.trade_no \
                  AND s.operation = 'send' AND s.outcome = 'rejected' \
                  AND q.operation = 'query' AND q.outcome = 'not_found' AND NOT EXISTS \
-                 (SELECT 1 FROM provider_call l WHERE l.number = s.number \
-                 AND l.operation = 'send' AND l.id > s.id))"
+                 (SELECT 1 FROM provider_call l WHERE l.number = s.number AND l.id <> s.id \
+                 AND ((l.operation = 'send' AND (l.id > s.id \
+                 OR l.outcome NOT IN ('rejected', 'blocked'))) \
+                 OR (l.operation = 'query' AND l.outcome IN ('pending', 'paid')))))"
             ),
         ),
         rule(

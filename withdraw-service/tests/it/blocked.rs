@@ -36,7 +36,7 @@ async fn a_payee_that_cannot_be_paid_gets_the_money_back_once_a_question_confirm
 -> anyhow::Result<()> {
     let unknown = || Answer::NotFound;
     let pending = Answer::pending;
-    let table: [Case; 7] = [
+    let table: [Case; 8] = [
         (
             "confirmed",
             vec![rejected()],
@@ -73,11 +73,18 @@ async fn a_payee_that_cannot_be_paid_gets_the_money_back_once_a_question_confirm
             &["send rejected", "query pending", "query paid"],
         ),
         (
-            "another sending came after",
+            "an earlier sending may still be on its way",
             vec![lost(), rejected()],
             vec![unknown(), unknown()],
-            Status::Failed,
+            Status::Unresolved,
             &["send unknown", "query not_found", "send rejected", "query not_found"],
+        ),
+        (
+            "the provider has had it",
+            vec![rejected()],
+            vec![pending(), unknown()],
+            Status::Unresolved,
+            &["send rejected", "query pending", "query not_found"],
         ),
         (
             "not known alone says nothing",
@@ -98,6 +105,7 @@ async fn a_payee_that_cannot_be_paid_gets_the_money_back_once_a_question_confirm
             ensure!(made == *calls, "{case}: {made:?}");
             let (state, available) = match outcome {
                 Status::Paid => (State::Settled, 999_000),
+                Status::Unresolved => (State::Open, 999_000),
                 _ => (State::Released(ReleaseCause::Failed), 1_000_000),
             };
             ensure!(service.ledger.state(&w.hold_key) == Some(state), "{case}");

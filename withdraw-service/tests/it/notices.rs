@@ -3,13 +3,14 @@
 use anyhow::{Context, ensure};
 use cashout_proto::Reason;
 use cashout_proto::withdraw::v1::{
-    Header, ListCasesRequest, ReceiveNotificationRequest, ReceiveNotificationResponse, Status,
+    Header, ListCasesRequest, ReceiveNotificationRequest, ReceiveNotificationResponse, Resolution,
+    ResolveCaseRequest, Status,
 };
 use cashout_testing::databases;
 use withdraw_service::ports::{Answer, Repair};
 
 use crate::fake::{Fake, blocked, paid, refused};
-use crate::harness::{ALICE, BOB, Service, config, failure, reason};
+use crate::harness::{ALICE, BOB, CAROL, Service, config, failure, reason};
 use crate::ledger::State;
 use crate::store::{count, execute};
 
@@ -225,7 +226,22 @@ async fn a_notification_reaches_also_what_is_blocked_and_leaves_a_case_to_the_pe
         ensure!(fake.asked().len() == asked);
         let open = ListCasesRequest { open_only: true, ..Default::default() };
         let cases = service.client.clone().list_cases(open).await?.into_inner().cases;
-        ensure!(cases.first().context("a case")?.withdrawal_id == w.id);
+        let case = cases.first().context("a case")?;
+        ensure!(case.withdrawal_id == w.id);
+        // The money may have arrived: nobody returns it before the provider was asked.
+        let decide = |resolution: Resolution| ResolveCaseRequest {
+            id: case.id,
+            resolution: resolution.into(),
+            reason: "seen in the console".to_owned(),
+            third_trade_no: String::new(),
+        };
+        let returned = crate::harness::by(CAROL, decide(Resolution::NotPaid));
+        let returned = service.client.clone().resolve_case(returned).await.map_err(failure);
+        ensure!(reason(returned)? == Reason::InvalidArgument);
+        fake.then(&[], &[paid()]);
+        let again = crate::harness::by(CAROL, decide(Resolution::AskAgain));
+        service.client.clone().resolve_case(again).await?;
+        service.until(w.id, Status::Paid).await?;
         service.finish().await?;
     }
     Ok(())

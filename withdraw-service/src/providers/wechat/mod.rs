@@ -15,6 +15,7 @@ mod signed;
 pub mod table;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cashout_common::world::World;
 use cashout_proto::Failure;
@@ -34,6 +35,8 @@ use answers::Asked;
 /// The provider's name on a withdrawal.
 pub const NAME: &str = "wechat";
 
+/// Queries reach thirty days back; a day less, whatever the clocks.
+const REMEMBERED: Duration = Duration::from_secs(29 * 86_400);
 const BILLS: &str = "/v3/fund-app/mch-transfer/transfer-bills";
 
 /// The provider. Clones are the same one.
@@ -135,6 +138,10 @@ impl Provider for Wechat {
         let rail = self.clone();
         let call = async move { rail.cancelled(&request).await };
         observed(NAME, "cancel", call, Answer::outcome).boxed()
+    }
+
+    fn remembers(&self) -> Option<Duration> {
+        Some(REMEMBERED)
     }
 
     fn cancels(&self) -> bool {
