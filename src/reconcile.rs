@@ -91,7 +91,10 @@ pub async fn command(mut values: Values, matches: &ArgMatches) -> ExitCode {
     // Only who asks a provider needs to know how.
     let config = match file {
         Some(_) => Some(None),
-        None => withdraw_service::Config::read(&mut values).map(Some),
+        None => {
+            crate::sandbox::suppose(&mut values);
+            withdraw_service::Config::read(&mut values).map(Some)
+        }
     };
     let config = match values.finish(config) {
         Ok(config) => config,

@@ -4,6 +4,7 @@
 //! Must not know: what a provider says or keeps.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 
 use cashout_common::run::block_on;
@@ -12,7 +13,7 @@ use cashout_common::settings::Values;
 use cashout_common::world::World;
 use sandbox::{Config, Sandbox};
 
-use crate::settings::reachable;
+use crate::settings::{self, reachable};
 
 /// The command: simulates until SIGTERM.
 pub fn command(mut values: Values) -> ExitCode {
@@ -60,8 +61,7 @@ impl Simulated {
     /// # Errors
     /// When its address is taken, or its keys cannot be made or were not made by it.
     pub fn unless_set(values: &mut Values) -> anyhow::Result<Option<Self>> {
-        let set = values.is_set("WECHAT_PROVIDER") || values.is_set("ALIPAY_PROVIDER");
-        if set || !values.knows("WECHAT_URL") {
+        if is_for_real(values) {
             return Ok(None);
         }
         let Some(config) = Config::read(values) else { return Ok(None) };
@@ -87,6 +87,32 @@ impl Simulated {
     /// When its books cannot be opened.
     pub async fn start(self, world: World) -> anyhow::Result<Sandbox> {
         sandbox::start_on(self.listener, self.config, world).await
+    }
+}
+
+/// Whether somebody said anything about who pays, who signs tokens, or listens for others: then nothing is
+/// simulated, because what a simulator "pays" is settled in the same books.
+fn is_for_real(values: &Values) -> bool {
+    let set = settings::table().into_iter().any(|setting| {
+        let about = ["WECHAT_", "ALIPAY_", "JWT_SECRET", "JWKS_"];
+        about.iter().any(|about| setting.name.starts_with(about)) && values.is_set(setting.name)
+    });
+    let gateway: Option<SocketAddr> = values.text("GATEWAY_LISTEN").parse().ok();
+    set || gateway.is_some_and(|gateway| !gateway.ip().is_loopback())
+}
+
+/// Supposes the settings of the simulator that an all-in-one with these settings runs, when there is one,
+/// for a command that asks its providers.
+pub fn suppose(values: &mut Values) {
+    let keys = Path::new(&values.text("SANDBOX_DATA_DIR")).join("keys");
+    let address = values.text("SANDBOX_LISTEN").parse();
+    if is_for_real(values) || !keys.exists() {
+        return;
+    }
+    if let (Ok(address), Ok(keys)) = (address, sandbox::keys::prepare(&keys)) {
+        for (name, value) in keys.settings(address) {
+            values.suppose(name, value);
+        }
     }
 }
 

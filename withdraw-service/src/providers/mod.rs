@@ -7,6 +7,7 @@ mod observe;
 pub mod sandbox;
 pub mod settings;
 pub mod wechat;
+mod written;
 
 use std::sync::Arc;
 

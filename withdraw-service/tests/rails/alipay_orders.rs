@@ -29,6 +29,7 @@ async fn a_sending_is_the_written_content_under_our_signature_every_time() -> an
     let order = order(USER);
     let body = rails.alipay.prepare(&order)?;
     let request = request(&order, body.clone());
+    let body = crate::peer::sent_part(&body).to_vec();
     rails.alipay.send(request.clone()).await;
     rails.clock.advance(std::time::Duration::from_secs(61));
     rails.alipay.send(request.clone()).await;
@@ -73,7 +74,8 @@ async fn the_content_is_as_documented() -> anyhow::Result<()> {
     let rails = rails("http://127.0.0.1:9")?;
     let with = |payee_id: &str, amount_minor, name: &str| -> anyhow::Result<String> {
         let order = Order { amount_minor, payee_name: name.to_owned(), ..order(payee_id) };
-        Ok(String::from_utf8(rails.alipay.prepare(&order)?)?)
+        let written = rails.alipay.prepare(&order)?;
+        Ok(String::from_utf8(crate::peer::sent_part(&written).to_vec())?)
     };
     let scene = r#""transfer_scene_name":"佣金报酬","transfer_scene_report_infos":[{"info_type":"佣金报酬说明","info_content":"课程收入"}]}"#;
     let head = |amount: &str| {

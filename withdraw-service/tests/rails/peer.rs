@@ -204,3 +204,9 @@ pub fn line(answer: &Answer) -> String {
     };
     format!("{} {}{more}", answer.outcome(), answer.detail()).trim_end().to_owned()
 }
+
+/// What of a written attempt goes out: everything after its first line.
+pub fn sent_part(attempt: &[u8]) -> &[u8] {
+    let at = attempt.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1);
+    attempt.get(at..).unwrap_or_default()
+}

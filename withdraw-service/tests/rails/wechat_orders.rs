@@ -22,10 +22,10 @@ async fn a_sending_is_the_written_body_under_our_signature_every_time() -> anyho
     rails.wechat.query(request).await;
     let seen = peer.seen();
     let [first, second, query] = seen.as_slice() else { anyhow::bail!("{} calls", seen.len()) };
-    let (serial, json) = body.split_at(PUB_KEY_ID.len());
-    assert_eq!(serial, PUB_KEY_ID.as_bytes());
+    let json = crate::peer::sent_part(&body);
+    assert!(body.starts_with(format!("{MCH_ID} {APP_ID} {PUB_KEY_ID}\n").as_bytes()));
     for sent in [first, second] {
-        assert_eq!((sent.method.as_str(), &sent.body[..]), ("POST", &json[1..]));
+        assert_eq!((sent.method.as_str(), &sent.body[..]), ("POST", json));
         assert_eq!(sent.target, "/v3/fund-app/mch-transfer/transfer-bills");
         assert_eq!(sent.header("content-type"), "application/json");
     }
@@ -128,5 +128,33 @@ async fn orders_that_wechat_would_refuse_are_refused_at_once() -> anyhow::Result
         let order = Order { number: number.to_owned(), ..order(OPENID) };
         assert!(rails.wechat.prepare(&order).is_err(), "{number}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_attempt_of_another_merchant_is_neither_sent_nor_asked_about() -> anyhow::Result<()> {
+    let peer = Peer::saying(Act::Close).await?;
+    let rails = rails(&peer.url)?;
+    let (by_wechat, by_alipay) = (order(OPENID), order("2088123456781234"));
+    let foreign = |body: Vec<u8>, own: &str| {
+        let text = String::from_utf8_lossy(&body).replacen(own, "9999999999", 1);
+        text.into_bytes()
+    };
+    let wechat = foreign(rails.wechat.prepare(&by_wechat)?, MCH_ID);
+    let alipay = foreign(rails.alipay.prepare(&by_alipay)?, "2021000000000001");
+    let requests = [
+        (&rails.wechat as &dyn Provider, request(&by_wechat, wechat)),
+        (&rails.alipay as &dyn Provider, request(&by_alipay, alipay)),
+    ];
+    for (provider, request) in requests {
+        for answer in [
+            provider.send(request.clone()).await,
+            provider.query(request.clone()).await,
+            provider.cancel(request.clone()).await,
+        ] {
+            assert_eq!(answer.outcome(), "unknown");
+        }
+    }
+    assert_eq!(peer.seen().len(), 0);
     Ok(())
 }

@@ -23,6 +23,7 @@ pub use settings::{Application, Signer};
 
 use super::http::Http;
 use super::observe::{got, observed};
+use super::written;
 use crate::ports::{
     Acknowledgement, Answer, Incoming, Notice, Order, Provider, SendRequest, Unheard,
 };
@@ -51,13 +52,20 @@ impl Alipay {
     }
 
     async fn sent(&self, request: &SendRequest) -> Answer {
-        match signed::call(self, TRANSFER, &request.body).await {
+        let (_, content) = match written::parts(&request.body, &[&self.application.app_id]) {
+            Ok(parts) => parts,
+            Err(foreign) => return foreign,
+        };
+        match signed::call(self, TRANSFER, content).await {
             Ok(node) => answers::sent(request, &node),
             Err(why) => Answer::unknown(why),
         }
     }
 
     async fn queried(&self, request: &SendRequest) -> Answer {
+        if let Err(foreign) = written::parts(&request.body, &[&self.application.app_id]) {
+            return foreign;
+        }
         let content = order::query(&request.number);
         match signed::call(self, QUERY, content.as_bytes()).await {
             Ok(node) => answers::asked(request, &node),

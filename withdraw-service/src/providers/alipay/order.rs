@@ -1,10 +1,12 @@
 //! What a payout by Alipay says: the `biz_content` of `alipay.fund.trans.uni.transfer`, and which orders
-//! can have one. Must not know: how it is sent.
+//! can have one. The first line of a written attempt is the application; what follows is sent. Must not
+//! know: how it is sent.
 
 use cashout_common::money::format_fixed;
 use cashout_proto::{Failure, FieldViolation, Reason};
 use serde::Serialize;
 
+use super::super::written;
 use super::settings::{Application, is_user_id};
 use crate::ports::Order;
 
@@ -123,7 +125,8 @@ pub fn prepare(application: &Application, order: &Order) -> Result<Vec<u8>, Fail
             .map(|(info_type, info_content)| ReportInfo { info_type, info_content })
             .collect(),
     };
-    serde_json::to_vec(&content).map_err(|_| internal("no request"))
+    let json = serde_json::to_vec(&content).map_err(|_| internal("no request"))?;
+    Ok(written::attempt(&[&application.app_id], &json))
 }
 
 /// The `biz_content` of asking for a number.

@@ -27,6 +27,7 @@ pub use settings::{Merchant, PlatformKey, Scene, belongs};
 
 use super::http::{Http, Reply};
 use super::observe::{got, observed};
+use super::written;
 use crate::ports::{
     Acknowledgement, Answer, Incoming, Notice, Order, Provider, SendRequest, Unheard,
 };
@@ -65,9 +66,11 @@ impl Wechat {
     }
 
     async fn created(&self, request: &SendRequest) -> (Answer, bool) {
-        let Some((serial, body)) = order::parts(&request.body) else {
-            return (Answer::unknown("not an attempt of WeChat Pay"), false);
+        let (words, body) = match self.ours(request) {
+            Ok(parts) => parts,
+            Err(foreign) => return (foreign, false),
         };
+        let serial = words.first().copied().unwrap_or_default();
         if self.merchant.platform_key(serial).is_none() {
             let why = "the key this attempt was written with is not configured any more";
             return (Answer::unknown(why), false);
@@ -82,7 +85,15 @@ impl Wechat {
         }
     }
 
+    /// What is to be sent, if it is ours.
+    fn ours<'a>(&self, request: &'a SendRequest) -> Result<(Vec<&'a str>, &'a [u8]), Answer> {
+        written::parts(&request.body, &[&self.merchant.mch_id, &self.merchant.app_id])
+    }
+
     async fn queried(&self, request: &SendRequest) -> Answer {
+        if let Err(foreign) = self.ours(request) {
+            return foreign;
+        }
         let number = &request.number;
         let called = self.asked(Method::GET, &format!("{BILLS}/out-bill-no/{number}")).await;
         let (answer, confirm) = match called {
@@ -102,6 +113,9 @@ impl Wechat {
     }
 
     async fn cancelled(&self, request: &SendRequest) -> Answer {
+        if let Err(foreign) = self.ours(request) {
+            return foreign;
+        }
         let target = format!("{BILLS}/out-bill-no/{}/cancel", request.number);
         match self.asked(Method::POST, &target).await {
             Ok(reply) => {

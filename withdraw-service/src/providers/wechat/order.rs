@@ -1,12 +1,13 @@
 //! What a payout by WeChat Pay says: the body of `transfer-bills`, and which orders can have one.
 //!
-//! A written attempt is two parts: the serial of the key its name is encrypted with, a line feed, and the
-//! body. Only the body is sent, under a header with that serial; so header and body are the same in every
-//! sending, also after the keys have rotated. Must not know: how it is sent.
+//! The first line of a written attempt is merchant, app, and the serial of the key its name is encrypted
+//! with. Only the body after it is sent, under a header with that serial; so header and body are the same in
+//! every sending, also after the keys have rotated. Must not know: how it is sent.
 
 use cashout_proto::{Failure, FieldViolation, Reason};
 use serde::Serialize;
 
+use super::super::written;
 use super::settings::Merchant;
 use crate::ports::Order;
 
@@ -102,13 +103,5 @@ pub fn prepare(merchant: &Merchant, order: &Order) -> Result<Vec<u8>, Failure> {
             .collect(),
     };
     let json = serde_json::to_vec(&body).map_err(|_| internal("no body"))?;
-    Ok([encrypting.serial.as_bytes(), b"\n", &json].concat())
-}
-
-/// The two parts of a written attempt: the serial for the header, and the body.
-#[must_use]
-pub fn parts(attempt: &[u8]) -> Option<(&str, &[u8])> {
-    let at = attempt.iter().position(|b| *b == b'\n')?;
-    let serial = std::str::from_utf8(attempt.get(..at)?).ok()?;
-    Some((serial, attempt.get(at + 1..)?))
+    Ok(written::attempt(&[&merchant.mch_id, &merchant.app_id, &encrypting.serial], &json))
 }
