@@ -266,13 +266,16 @@ curl -H "Authorization: Bearer $TEACHER" {gateway}/sett/sett
 curl -H "Authorization: Bearer $TEACHER" {gateway}/sett/withdrawList
 # The shopper's statement
 curl -g -H "Authorization: Bearer $SHOPPER" '{gateway}/user/capital-account/new-list?page[cur_page]=1&page[page_size]=10'
-# The author's wallet, their cash-out in review, and one more
+# The author's wallet, and their cash-out in review
 curl -H "Authorization: Bearer $AUTHOR" {gateway}/api/wallet/user/{AUTHOR}
 curl -H "Authorization: Bearer $AUTHOR" {gateway}/api/wallet/cash/{id}
-curl -H "Authorization: Bearer $AUTHOR" {json} -H 'Idempotency-Key: mine-1' '{gateway}/api/wallet/cash?include=user,userWallet,wechat' \
-  -d '{{"data":{{"attributes":{{"cash_apply_amount":"0.50","cash_type":0,"cash_mobile":"13800000001"}}}}}}'
 # A reviewer marks it as paid by hand
-curl -H "Authorization: Bearer $ADMIN" {json} {gateway}/api/wallet/cash/review -d '{{"ids":[{id}],"cash_status":5,"remark":"ok"}}'"#,
+curl -H "Authorization: Bearer $ADMIN" {json} {gateway}/api/wallet/cash/review -d '{{"ids":[{id}],"cash_status":5,"remark":"ok"}}'
+# The author takes 0.50 out to WeChat; a reviewer approves it, with the id of the answer; then it is paid (cash_status 5)
+curl -H "Authorization: Bearer $AUTHOR" {json} {gateway}/api/wallet/cash -d '{{"data":{{"attributes":{{"cash_apply_amount":"0.50","cash_type":1}}}}}}'
+ID=3
+curl -H "Authorization: Bearer $ADMIN" {json} {gateway}/api/wallet/cash/review -d '{{"ids":['$ID'],"cash_status":2}}'
+curl -H "Authorization: Bearer $AUTHOR" {gateway}/api/wallet/cash/$ID"#,
         teacher = token(TEACHER, "teacher")?,
         shopper = token(SHOPPER, "user")?,
         author = token(AUTHOR, "user")?,

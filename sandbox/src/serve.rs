@@ -1,7 +1,9 @@
 //! Starting and stopping, and which path goes where. Must not know: what any path does.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::fs::Permissions;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -10,6 +12,7 @@ use anyhow::{Context, ensure};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use cashout_common::local::Zone;
 use cashout_common::serve::Running;
@@ -119,6 +122,8 @@ pub async fn start_on(
 
 async fn open(config: Config, world: World, address: SocketAddr) -> anyhow::Result<Sim> {
     let keys = keys::prepare(&config.directory.join("keys"))?;
+    // The books hold payees' ids and names.
+    std::fs::set_permissions(&config.directory, Permissions::from_mode(0o700))?;
     let store = Store::open(&config.directory).await?;
     let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
     let ahead_us = number(store.setting(control::AHEAD).await?);
@@ -158,7 +163,9 @@ async fn answer(
     body: Bytes,
 ) -> Response<Body> {
     let path = uri.path().to_owned();
-    let answer = if path.starts_with("/v3/") {
+    let answer = if !named_here(&headers) {
+        Answer::page(403)
+    } else if path.starts_with("/v3/") {
         let request = wechat::door::Request { method, uri, headers, body: body.to_vec() };
         wechat::answer(&sim, request).await
     } else if path == "/gateway.do" {
@@ -175,6 +182,16 @@ async fn answer(
         Answer::page(404)
     };
     answer.on(&wire)
+}
+
+/// Whether it was called by an address of this machine: a name may lead a browser here from anybody's page.
+fn named_here(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get("host") else { return true };
+    let authority: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+    authority.is_some_and(|authority| {
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
 }
 
 impl Sim {

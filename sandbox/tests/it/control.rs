@@ -32,6 +32,10 @@ async fn commands_that_are_wrong_change_nothing_and_say_why() -> anyhow::Result<
         bench.http.post(bench.url("/sandbox/faults")?).header("origin", "http://evil.example");
     let status = page.json(&json!({"fault": "late"})).send().await?.status().as_u16();
     assert_eq!(status, 403, "a page of somebody else's is not heard");
+    for path in ["/", "/sandbox/books"] {
+        let named = bench.http.get(bench.url(path)?).header("host", "evil.example:80");
+        assert_eq!(named.send().await?.status().as_u16(), 403, "a name of somebody else's: {path}");
+    }
     assert_eq!(bench.control("GET", "faults", Value::Null).await?["faults"], json!([]));
     Ok(())
 }
