@@ -241,6 +241,10 @@ async fn note_call(
         tracing::error!(withdrawal = w.id, "paying without a live attempt");
         return Ok(None);
     };
+    if body_digest(&attempt.body) != attempt.digest {
+        tracing::error!(alarm = "attempt_changed", withdrawal = w.id, "not what was written");
+        return Ok(None);
+    }
     let last = attempts::last_asked(conn, &attempt.number).await?;
     let unknown_there =
         last.is_none_or(|call| call.operation == "query" && call.outcome == "not_found");
@@ -258,10 +262,6 @@ async fn note_call(
     let call = alone(conn, Needs::default(), begin).await?;
     // A paused channel sends nothing, not even to hear the package again.
     let confirmation_kept = w.confirmation.is_some() || paused;
-    if body_digest(&attempt.body) != attempt.digest {
-        tracing::error!(alarm = "attempt_changed", withdrawal = w.id, "not what was written");
-        return Ok(None);
-    }
     let request = SendRequest { confirmation_kept, ..request(attempt) };
     let what = if send { What::Send(request) } else { What::Query(request) };
     Ok(Some(Asked { call, what }))
