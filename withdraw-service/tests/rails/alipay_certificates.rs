@@ -74,6 +74,11 @@ async fn a_certificate_that_does_not_come_from_the_roots_is_refused_and_not_aske
             false_one,
             pem(&[&false_one.pem, &keys.app.pem, &keys.issuer_pem]),
         ),
+        (
+            "a merchant's, from another authority under the same root",
+            &keys.sister,
+            pem(&[&keys.sister.pem, &keys.sister_issuer_pem]),
+        ),
         ("not a certificate", next, pem(&["hello"])),
         ("not base64", next, "?".to_owned()),
         ("nothing", next, String::new()),

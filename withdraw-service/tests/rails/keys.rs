@@ -50,6 +50,9 @@ pub struct Keys {
     /// Issued by the application's own certificate, which may issue nothing.
     pub alipay_false: Certified,
     pub issuer_pem: String,
+    /// Of the authority that certifies merchants: another one, under the same root.
+    pub sister: Certified,
+    pub sister_issuer_pem: String,
     directory: tempfile::TempDir,
 }
 
@@ -94,7 +97,10 @@ impl Keys {
         let root = Issuer::new(root.params, root.pair);
         let between = maker("issuer", 2, true)?;
         let issuer_pem = between.params.signed_by(&between.pair, &root)?.pem();
+        let merchants = maker("merchants", 7, true)?;
+        let sister_issuer_pem = merchants.params.signed_by(&merchants.pair, &root)?.pem();
         let between = Issuer::new(between.params, between.pair);
+        let merchants = Issuer::new(merchants.params, merchants.pair);
         let app = maker("application", 3, false)?;
         let app_pem = app.params.signed_by(&app.pair, &between)?.pem();
         let no_authority = Issuer::new(app.params, app.pair);
@@ -108,6 +114,8 @@ impl Keys {
             alipay_false: issued("alipay", 6, &no_authority)?,
             app: Certified { key: app.key, pem: app_pem },
             issuer_pem,
+            sister: issued("a merchant", 8, &merchants)?,
+            sister_issuer_pem,
             directory: tempfile::tempdir()?,
         };
         keys.write(&root_pem)?;
