@@ -45,6 +45,16 @@ async fn tamper(url: &str, sql: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Takes the locks off attempts, which are never changed.
+async fn unlock(url: &str) -> anyhow::Result<()> {
+    let locks = if url.starts_with("sqlite") {
+        "DROP TRIGGER attempt_no_update; DROP TRIGGER attempt_ends_once"
+    } else {
+        "ALTER TABLE attempt DISABLE TRIGGER USER"
+    };
+    tamper(url, locks).await
+}
+
 /// Cash-outs of 4.00 by one method, one person each, with the scripts given; their numbers. From then on
 /// they are the real provider's, which `verify` would find: these tests end without it.
 async fn paid(
@@ -66,6 +76,7 @@ async fn paid(
         };
         numbers.push(stack.until(id, status).await?.trade_no);
     }
+    unlock(stack.withdraw_url()).await?;
     for table in ["attempt", "withdrawal"] {
         let sql = format!("UPDATE {table} SET provider = '{name}' WHERE provider = 'sandbox'");
         tamper(stack.withdraw_url(), &sql).await?;

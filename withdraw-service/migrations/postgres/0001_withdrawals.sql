@@ -70,10 +70,10 @@ CREATE TABLE history (
     at_us BIGINT NOT NULL
 );
 CREATE INDEX history_of_withdrawal ON history (withdrawal_id, id);
-CREATE FUNCTION refuse_history_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION 'history is append-only'; END $$;
-CREATE TRIGGER history_no_change BEFORE UPDATE OR DELETE ON history
-    FOR EACH ROW EXECUTE FUNCTION refuse_history_change();
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'what % recorded is never changed', TG_TABLE_NAME; END $$;
+CREATE TRIGGER history_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON history
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Approvals of exactly this content. Another content needs new ones.
 CREATE TABLE review (
@@ -98,6 +98,13 @@ CREATE TABLE attempt (
 );
 CREATE UNIQUE INDEX attempt_one_live ON attempt (withdrawal_id) WHERE state = 'live';
 CREATE INDEX attempt_of_withdrawal ON attempt (withdrawal_id, created_at_us);
+-- It ends once. Ending one names no other column, so the first trigger costs nothing then.
+CREATE TRIGGER attempt_no_update BEFORE UPDATE OF number, withdrawal_id, provider, payee_id, amount_minor,
+    body, digest, created_at_us ON attempt FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt
+    FOR EACH ROW WHEN (OLD.state <> 'live') EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER attempt_no_delete BEFORE DELETE OR TRUNCATE ON attempt
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Written before each call, completed with its answer.
 CREATE TABLE provider_call (
@@ -109,6 +116,13 @@ CREATE TABLE provider_call (
     at_us BIGINT NOT NULL
 );
 CREATE INDEX provider_call_of_attempt ON provider_call (number, id);
+-- It is answered once.
+CREATE TRIGGER provider_call_no_update BEFORE UPDATE OF id, number, operation, at_us ON provider_call
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER provider_call_answered_once BEFORE UPDATE OF outcome, detail ON provider_call
+    FOR EACH ROW WHEN (OLD.outcome <> '') EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER provider_call_no_delete BEFORE DELETE OR TRUNCATE ON provider_call
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE TABLE open_case (
     id BIGINT PRIMARY KEY,
@@ -147,10 +161,8 @@ CREATE TABLE channel_change (
     changed_by TEXT NOT NULL,
     at_us BIGINT NOT NULL
 );
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$;
-CREATE TRIGGER channel_change_no_change BEFORE UPDATE OR DELETE ON channel_change
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER channel_change_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON channel_change
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- What providers told by themselves, verified: hints, each kept once. Nothing of them is an outcome.
 CREATE TABLE notification (
@@ -158,6 +170,9 @@ CREATE TABLE notification (
     id TEXT NOT NULL,
     number TEXT NOT NULL,
     state TEXT NOT NULL,
+    -- What it told of amount and payee: NULL and '' when it told nothing. The payee as a digest.
+    amount_minor BIGINT,
+    payee_digest TEXT NOT NULL,
     digest TEXT NOT NULL,
     verdict TEXT NOT NULL CHECK (verdict IN
         ('asked', 'noted', 'late', 'contradiction', 'mismatch', 'unknown_number')),
@@ -165,8 +180,8 @@ CREATE TABLE notification (
     PRIMARY KEY (provider, id)
 );
 CREATE INDEX notification_of_attempt ON notification (number);
-CREATE TRIGGER notification_no_change BEFORE UPDATE OR DELETE ON notification
-    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER notification_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON notification
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Answers under callers' keys, kept for ever.
 CREATE TABLE answer (

@@ -71,9 +71,9 @@ CREATE TABLE history (
 ) STRICT;
 CREATE INDEX history_of_withdrawal ON history (withdrawal_id, id);
 CREATE TRIGGER history_no_update BEFORE UPDATE ON history
-BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'what history recorded is never changed'); END;
 CREATE TRIGGER history_no_delete BEFORE DELETE ON history
-BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'what history recorded is never changed'); END;
 
 -- Approvals of exactly this content. Another content needs new ones.
 CREATE TABLE review (
@@ -98,6 +98,14 @@ CREATE TABLE attempt (
 ) STRICT;
 CREATE UNIQUE INDEX attempt_one_live ON attempt (withdrawal_id) WHERE state = 'live';
 CREATE INDEX attempt_of_withdrawal ON attempt (withdrawal_id, created_at_us);
+-- It ends once. Ending one names no other column, so the first trigger costs nothing then.
+CREATE TRIGGER attempt_no_update BEFORE UPDATE OF number, withdrawal_id, provider, payee_id, amount_minor,
+    body, digest, created_at_us ON attempt
+BEGIN SELECT RAISE(ABORT, 'what attempt recorded is never changed'); END;
+CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt WHEN OLD.state <> 'live'
+BEGIN SELECT RAISE(ABORT, 'what attempt recorded is never changed'); END;
+CREATE TRIGGER attempt_no_delete BEFORE DELETE ON attempt
+BEGIN SELECT RAISE(ABORT, 'what attempt recorded is never changed'); END;
 
 -- Written before each call, completed with its answer.
 CREATE TABLE provider_call (
@@ -109,6 +117,13 @@ CREATE TABLE provider_call (
     at_us INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX provider_call_of_attempt ON provider_call (number, id);
+-- It is answered once.
+CREATE TRIGGER provider_call_no_update BEFORE UPDATE OF id, number, operation, at_us ON provider_call
+BEGIN SELECT RAISE(ABORT, 'what provider_call recorded is never changed'); END;
+CREATE TRIGGER provider_call_answered_once BEFORE UPDATE OF outcome, detail ON provider_call WHEN OLD.outcome <> ''
+BEGIN SELECT RAISE(ABORT, 'what provider_call recorded is never changed'); END;
+CREATE TRIGGER provider_call_no_delete BEFORE DELETE ON provider_call
+BEGIN SELECT RAISE(ABORT, 'what provider_call recorded is never changed'); END;
 
 CREATE TABLE open_case (
     id INTEGER PRIMARY KEY,
@@ -148,9 +163,9 @@ CREATE TABLE channel_change (
     at_us INTEGER NOT NULL
 ) STRICT;
 CREATE TRIGGER channel_change_no_update BEFORE UPDATE ON channel_change
-BEGIN SELECT RAISE(ABORT, 'channel_change is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'what channel_change recorded is never changed'); END;
 CREATE TRIGGER channel_change_no_delete BEFORE DELETE ON channel_change
-BEGIN SELECT RAISE(ABORT, 'channel_change is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'what channel_change recorded is never changed'); END;
 
 -- What providers told by themselves, verified: hints, each kept once. Nothing of them is an outcome.
 CREATE TABLE notification (
@@ -158,6 +173,9 @@ CREATE TABLE notification (
     id TEXT NOT NULL,
     number TEXT NOT NULL,
     state TEXT NOT NULL,
+    -- What it told of amount and payee: NULL and '' when it told nothing. The payee as a digest.
+    amount_minor INTEGER,
+    payee_digest TEXT NOT NULL,
     digest TEXT NOT NULL,
     verdict TEXT NOT NULL CHECK (verdict IN
         ('asked', 'noted', 'late', 'contradiction', 'mismatch', 'unknown_number')),
@@ -166,9 +184,9 @@ CREATE TABLE notification (
 ) STRICT;
 CREATE INDEX notification_of_attempt ON notification (number);
 CREATE TRIGGER notification_no_update BEFORE UPDATE ON notification
-BEGIN SELECT RAISE(ABORT, 'notification is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'what notification recorded is never changed'); END;
 CREATE TRIGGER notification_no_delete BEFORE DELETE ON notification
-BEGIN SELECT RAISE(ABORT, 'notification is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'what notification recorded is never changed'); END;
 
 -- Answers under callers' keys, kept for ever.
 CREATE TABLE answer (

@@ -3,6 +3,8 @@
 //!
 //! Must not know: who signed it, where it is kept.
 
+use cashout_common::number::{digest, hex};
+
 use super::status::Status;
 
 /// What a notification was found to be.
@@ -58,6 +60,51 @@ pub const PAID_WORDS: &[&str] = &["SUCCESS"];
 /// Words for a state that say not paid for good, or paid back.
 pub const NOT_PAID_WORDS: &[&str] = &["FAIL", "CANCELLED", "CLOSED", "REFUND"];
 
+/// What a notification told about a number, in the form in which it is kept: nobody can be recognised by
+/// it, and it can be compared with what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What the payee is said to get, when it says.
+    pub amount_minor: Option<i64>,
+    /// Who is said to be paid, as a digest; empty when it does not say.
+    pub payee_digest: String,
+}
+
+impl Claim {
+    /// What was told about that number.
+    #[must_use]
+    pub fn new(number: &str, amount_minor: Option<i64>, payee_id: Option<&str>) -> Self {
+        let payee_digest = payee_id.map(|id| payee_digest(number, id)).unwrap_or_default();
+        Self { amount_minor, payee_digest }
+    }
+
+    /// Whether it tells another amount or payee than was asked for under that number.
+    #[must_use]
+    pub fn differs(&self, number: &str, amount_minor: i64, payee_id: &str) -> bool {
+        let told = !self.payee_digest.is_empty();
+        self.amount_minor.is_some_and(|told| told != amount_minor)
+            || (told && self.payee_digest != payee_digest(number, payee_id))
+    }
+}
+
+/// The number is the salt: the same payee has another digest in every notification about another number.
+fn payee_digest(number: &str, payee_id: &str) -> String {
+    hex(&digest(&[b"payee told by a notification", number.as_bytes(), payee_id.as_bytes()]))
+}
+
+/// What somebody must hear of a notification with that verdict and state, as the word of an alarm.
+#[must_use]
+pub fn alarm(verdict: Verdict, state: &str) -> Option<&'static str> {
+    match verdict {
+        // Who decides must not take it for unpaid.
+        Verdict::Noted if PAID_WORDS.contains(&state) => Some("notification_says_paid"),
+        Verdict::Asked | Verdict::Noted | Verdict::Late => None,
+        Verdict::Contradiction => Some("notification_contradiction"),
+        Verdict::Mismatch => Some("notification_mismatch"),
+        Verdict::UnknownNumber => Some("notification_unknown_number"),
+    }
+}
+
 /// The verdict on a notification about a withdrawal of that status.
 #[must_use]
 pub fn verdict(status: Status, state: &str, differs: bool) -> Verdict {
@@ -97,6 +144,42 @@ mod tests {
         }
         for verdict in Verdict::ALL {
             assert_eq!(Verdict::from_name(verdict.name()), Some(verdict));
+        }
+    }
+
+    #[test]
+    fn a_claim_is_compared_in_what_it_tells_and_names_nobody() {
+        let told = |amount, payee| Claim::new("N1", amount, payee);
+        for (claim, differs) in [
+            (told(None, None), false),
+            (told(Some(100), None), false),
+            (told(None, Some("alice")), false),
+            (told(Some(100), Some("alice")), false),
+            (told(Some(101), Some("alice")), true),
+            (told(Some(100), Some("mallory")), true),
+            (told(None, Some("")), true),
+            (told(Some(-100), None), true),
+        ] {
+            assert_eq!(claim.differs("N1", 100, "alice"), differs, "{claim:?}");
+            assert!(!claim.payee_digest.contains("alice"), "{claim:?}");
+        }
+        let claim = told(None, Some("alice"));
+        assert!(claim.differs("N2", 100, "alice"), "the number is the salt");
+    }
+
+    #[test]
+    fn somebody_hears_of_what_does_not_fit_and_of_paid_in_a_case() {
+        for (verdict, state, expected) in [
+            (Verdict::Asked, "SUCCESS", None),
+            (Verdict::Late, "SUCCESS", None),
+            (Verdict::Noted, "SUCCESS", Some("notification_says_paid")),
+            (Verdict::Noted, "FAIL", None),
+            (Verdict::Noted, "ACCEPTED", None),
+            (Verdict::Contradiction, "REFUND", Some("notification_contradiction")),
+            (Verdict::Mismatch, "SUCCESS", Some("notification_mismatch")),
+            (Verdict::UnknownNumber, "SUCCESS", Some("notification_unknown_number")),
+        ] {
+            assert_eq!(alarm(verdict, state), expected, "{verdict:?} {state}");
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod manual;
 mod observe;
 pub mod sandbox;
 pub mod settings;
+pub mod told;
 pub mod wechat;
 mod written;
 

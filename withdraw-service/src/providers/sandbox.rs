@@ -25,6 +25,7 @@ use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::told::Told;
 use crate::ports::{Answer, Order, Provider, SendRequest};
 use crate::store::Store;
 use crate::store::book::{Book, Needs};
@@ -146,13 +147,25 @@ impl Provider for Sandbox {
                     let pending = wavered.fetch_xor(true, Ordering::Relaxed);
                     if pending { Answer::pending() } else { unknown("not now") }
                 }
-                Ok(Some(payout)) => told(&payout),
+                Ok(Some(payout)) => answered(&payout),
             }
         }
         .boxed()
         .then(answer_or_silence)
         .boxed()
     }
+}
+
+/// What a written attempt asks for; `None` when it is not as `prepare` writes it.
+#[must_use]
+pub fn told(attempt: &[u8]) -> Option<Told> {
+    let mut lines = std::str::from_utf8(attempt).ok()?.split('\n');
+    let mut line = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix('=');
+    let (number, payee_id) = (line("number")?.to_owned(), line("payee_id")?.to_owned());
+    line("payee_name")?;
+    let amount_minor = line("amount_minor")?.parse().ok()?;
+    line("currency")?;
+    lines.next().is_none().then_some(Told { number, payee_id, amount_minor })
 }
 
 const SILENCE: &str = "silence";
@@ -188,7 +201,7 @@ fn book(books: &mut Book, request: &SendRequest, now_us: i64) -> Answer {
             set_paid(books, &known.number);
             return Answer::Paid { third_trade_no: known.third_trade_no };
         }
-        return told(&known);
+        return answered(&known);
     }
     let due_at_us = match script {
         Script::Delay { us } => now_us.saturating_add(us),
@@ -207,14 +220,14 @@ fn book(books: &mut Book, request: &SendRequest, now_us: i64) -> Answer {
     };
     let answer = match script {
         Script::UnknownPaid | Script::UnknownRefused | Script::Lost => unknown("connection lost"),
-        _ => told(&payout),
+        _ => answered(&payout),
     };
     books.put_payout(payout);
     answer
 }
 
 /// What the books say.
-fn told(payout: &Payout) -> Answer {
+fn answered(payout: &Payout) -> Answer {
     match payout.state.as_str() {
         "paid" => Answer::Paid { third_trade_no: payout.third_trade_no.clone() },
         "refused" => Answer::Refused {

@@ -30,6 +30,13 @@ pub fn parts<'a>(attempt: &'a [u8], account: &[&str]) -> Result<(Vec<&'a str>, &
     Err(Answer::unknown("made for another account at the provider than the one set up now"))
 }
 
+/// The bytes that are sent, whoever the attempt was made for; `None` when it has no first line.
+#[must_use]
+pub fn request(attempt: &[u8]) -> Option<&[u8]> {
+    let at = attempt.iter().position(|byte| *byte == b'\n')?;
+    attempt.get(at + 1..)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,10 +17,10 @@ use futures::FutureExt;
 use super::Core;
 use super::cancel_payout::hasten;
 use super::payout::body_digest;
-use crate::domain::notice::{Verdict, verdict};
+use crate::domain::notice::{Claim, Verdict, alarm, verdict};
 use crate::domain::withdrawal::Withdrawal;
 use crate::ports::{Acknowledgement, Incoming, Notice, Unheard};
-use crate::store::attempts;
+use crate::store::attempts::{self, Attempt};
 use crate::store::book::{Book, Needs, alone};
 use crate::store::notifications::{self, Notification};
 
@@ -50,6 +50,9 @@ impl Forgeries {
         })
     }
 }
+
+/// A notification as it was kept, and its verdict.
+type Kept = (Notification, Verdict);
 
 impl Core {
     /// Takes a notification in. What is wrong with it is told to the log, not to who sent it.
@@ -105,8 +108,8 @@ impl Core {
         let (core, provider) = (self.clone(), name.to_owned());
         let kept = self.store.write(move |conn| keep(conn, core, provider, notice, digest).boxed());
         match kept.await {
-            Ok(Some((number, verdict))) => {
-                tell(name, &number, verdict);
+            Ok(Some(kept)) => {
+                tell(&kept);
                 self.wake.notify_one();
                 true
             }
@@ -121,16 +124,18 @@ impl Core {
 }
 
 /// Keeps a notification that is new, with its verdict, and has the provider asked if it may say something
-/// new. Gives the number and the verdict; `None` for one that is known.
+/// new. Gives what was kept and its verdict; `None` for one that is known.
 async fn keep(
     conn: &mut Conn,
     core: Arc<Core>,
     provider: String,
     notice: Notice,
     digest: String,
-) -> Result<Option<(String, Verdict)>, WriteError> {
+) -> Result<Option<Kept>, WriteError> {
+    let claim = Claim::new(&notice.number, notice.amount_minor, notice.payee_id.as_deref());
     if let Some(known) = notifications::get(conn, &provider, &notice.id).await? {
-        if (&known.number, &known.state) != (&notice.number, &notice.state) {
+        let same = known.number == notice.number && known.state == notice.state;
+        if !same || known.claim() != claim {
             let alarm = "changed_notification";
             let number = &known.number;
             tracing::error!(alarm, provider, number, "a notification came again as another one");
@@ -145,9 +150,9 @@ async fn keep(
         Some(attempt) => {
             let id = attempt.withdrawal_id;
             let mut w = alone(conn, Needs::id(id), |book| book.get(id)).await?;
-            let amount_differs = notice.amount_minor.is_some_and(|n| n != attempt.amount_minor);
-            let payee_differs = notice.payee_id.as_ref().is_some_and(|p| *p != attempt.payee_id);
-            let found = verdict(w.status, &notice.state, amount_differs || payee_differs);
+            let Attempt { number, amount_minor, payee_id, .. } = attempt;
+            let differs = claim.differs(number, *amount_minor, payee_id);
+            let found = verdict(w.status, &notice.state, differs);
             if found == Verdict::Asked {
                 ask_at_once(conn, &core, &mut w, now_us).await?;
             }
@@ -159,12 +164,14 @@ async fn keep(
         id: notice.id,
         number: notice.number,
         state: notice.state,
+        amount_minor: claim.amount_minor,
+        payee_digest: claim.payee_digest,
         digest,
         verdict: found.name().to_owned(),
         received_at_us: now_us,
     };
     notifications::add(conn, &kept).await?;
-    Ok(Some((kept.number, found)))
+    Ok(Some((kept, found)))
 }
 
 /// Brings the question to the provider forward, unless somebody is asking now.
@@ -186,13 +193,10 @@ async fn ask_at_once(
 }
 
 /// Says what was found where somebody has to look at it.
-fn tell(provider: &str, number: &str, found: Verdict) {
-    match found {
-        Verdict::Asked | Verdict::Noted | Verdict::Late => {}
-        Verdict::Contradiction | Verdict::Mismatch | Verdict::UnknownNumber => {
-            let alarm = "notification_".to_owned() + found.name();
-            tracing::error!(alarm, provider, number, "a notification does not fit our books");
-        }
+fn tell((kept, found): &Kept) {
+    if let Some(alarm) = alarm(*found, &kept.state) {
+        let (provider, number) = (&kept.provider, &kept.number);
+        tracing::error!(alarm, provider, number, "a notification that somebody has to look at");
     }
 }
 

@@ -138,7 +138,12 @@ impl Provider for Fake {
         if self.script().unpreparable {
             return Err(Failure::field("payee_name", "is required here"));
         }
-        Ok(format!("{order:?}").into_bytes())
+        // In WeChat Pay's form, so that `verify` can read it.
+        let (number, payee_id) = (&order.number, &order.payee_id);
+        let body = serde_json::json!({
+            "out_bill_no": number, "openid": payee_id, "transfer_amount": order.amount_minor,
+        });
+        Ok(format!("M1 A1 K1\n{body}").into_bytes())
     }
 
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {

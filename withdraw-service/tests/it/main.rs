@@ -1,5 +1,6 @@
 //! The service as a whole, over gRPC, on every engine of this machine, with a ledger that can fail.
 
+mod alarms;
 mod batches;
 mod blocked;
 mod cancelling;

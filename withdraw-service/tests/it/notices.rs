@@ -9,6 +9,7 @@ use cashout_proto::withdraw::v1::{
 use cashout_testing::databases;
 use withdraw_service::ports::{Answer, Repair};
 
+use crate::alarms;
 use crate::fake::{Fake, blocked, paid, refused};
 use crate::harness::{ALICE, BOB, CAROL, Service, config, failure, reason};
 use crate::ledger::State;
@@ -123,6 +124,9 @@ async fn what_does_not_fit_our_books_is_acknowledged_and_nothing_moves() -> anyh
         let url = service.config.database_url.clone();
         service.finish().await?;
         for (sql, n) in [
+            ("SELECT count(*) FROM notification WHERE amount_minor = 1001", 1),
+            ("SELECT count(DISTINCT payee_digest) FROM notification WHERE number LIKE '2020%'", 3),
+            ("SELECT count(*) FROM notification WHERE payee_digest LIKE '%alice%'", 0),
             ("SELECT count(*) FROM notification WHERE verdict = 'mismatch'", 3),
             ("SELECT count(*) FROM notification WHERE verdict = 'unknown_number'", 2),
             ("SELECT count(*) FROM notification WHERE verdict = 'late'", 2),
@@ -186,8 +190,45 @@ async fn what_nobody_signed_is_not_kept_and_each_is_answered_as_the_provider_exp
 }
 
 #[tokio::test]
+async fn a_notification_that_comes_again_as_another_one_sounds_an_alarm_and_stays_as_it_was()
+-> anyhow::Result<()> {
+    alarms::listen();
+    for database in databases("changed").await? {
+        let fake = Fake::new(&[], &[]);
+        let service = Service::paid_by(config(&database)?, &fake).await?;
+        for (n, (again, alarm)) in [
+            ("N SUCCESS 1000 alice", false),
+            ("NX SUCCESS 1000 alice", true),
+            ("N FAIL 1000 alice", true),
+            ("N SUCCESS 1001 alice", true),
+            ("N SUCCESS ? alice", true),
+            ("N SUCCESS 1000 mallory", true),
+            ("N SUCCESS 1000", true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let number = format!("{}{n}", database.engine);
+            let told = |words: &str| format!("i{n} {}", words.replacen('N', &number, 1));
+            tells(&service, told("N SUCCESS 1000 alice")).await?;
+            tells(&service, told(again)).await?;
+            let mut expected = vec!["notification_unknown_number"];
+            expected.extend(alarm.then_some("changed_notification"));
+            ensure!(alarms::about(&number) == expected, "{again}: {:?}", alarms::about(&number));
+        }
+        let url = service.config.database_url.clone();
+        service.finish().await?;
+        let kept = "SELECT count(*) FROM notification WHERE state = 'SUCCESS' \
+                    AND amount_minor = 1000 AND payee_digest <> ''";
+        ensure!(count(&url, kept).await? == 7, "the first of each is kept");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_notification_reaches_also_what_is_blocked_and_leaves_a_case_to_the_person()
 -> anyhow::Result<()> {
+    alarms::listen();
     for database in databases("notice_blocked").await? {
         let fake = Fake::new(&[blocked(Repair::Channel), blocked(Repair::Request)], &[]);
         let service = Service::paid_by(config(&database)?, &fake).await?;
@@ -210,6 +251,7 @@ async fn a_notification_reaches_also_what_is_blocked_and_leaves_a_case_to_the_pe
         }
         service.until(w.id, Status::Paid).await?;
         ensure!(fake.count("send") == 1);
+        ensure!(alarms::about(&w.trade_no).is_empty(), "{:?}", alarms::about(&w.trade_no));
 
         let resume = cashout_proto::withdraw::v1::ResumeChannelRequest {
             provider: "wechat".into(),
@@ -221,6 +263,8 @@ async fn a_notification_reaches_also_what_is_blocked_and_leaves_a_case_to_the_pe
         let w = service.until(w.id, Status::Unresolved).await?;
         let asked = fake.asked().len();
         tells(&service, format!("later {} SUCCESS 1000 alice", w.trade_no)).await?;
+        // Whoever decides on the case has to hear of it.
+        ensure!(alarms::about(&w.trade_no) == ["notification_says_paid"]);
         service.clock.advance(std::time::Duration::from_secs(60));
         ensure!(service.get(w.id).await?.status() == Status::Unresolved);
         ensure!(fake.asked().len() == asked);

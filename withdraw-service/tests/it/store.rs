@@ -3,8 +3,9 @@
 use anyhow::ensure;
 use cashout_common::clock::Clock;
 use cashout_common::db::{Database, Engine};
+use cashout_common::on_engine;
 use cashout_proto::withdraw::v1::Status;
-use cashout_testing::databases;
+use cashout_testing::{TestDatabase, databases};
 use withdraw_service::ports::{Answer, Order, Provider, SendRequest};
 use withdraw_service::providers::sandbox::Sandbox;
 use withdraw_service::service::payout::body_digest;
@@ -31,6 +32,71 @@ pub async fn count(url: &str, sql: &'static str) -> anyhow::Result<i64> {
     })
 }
 
+/// Takes the locks off what is never changed, as somebody could who has the database.
+pub async fn unlock(database: &TestDatabase) -> anyhow::Result<()> {
+    let locks = match database.engine {
+        "sqlite" => {
+            "DROP TRIGGER history_no_update; DROP TRIGGER notification_no_update; \
+             DROP TRIGGER attempt_no_update; DROP TRIGGER attempt_ends_once; \
+             DROP TRIGGER attempt_no_delete; DROP TRIGGER provider_call_no_update; \
+             DROP TRIGGER provider_call_answered_once; DROP TRIGGER provider_call_no_delete"
+        }
+        _ => {
+            "ALTER TABLE history DISABLE TRIGGER USER; \
+             ALTER TABLE notification DISABLE TRIGGER USER; \
+             ALTER TABLE attempt DISABLE TRIGGER USER; \
+             ALTER TABLE provider_call DISABLE TRIGGER USER"
+        }
+    };
+    execute(&database.url, locks).await
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_never_changed_and_told_once() -> anyhow::Result<()> {
+    const ALWAYS: [&str; 19] = [
+        "UPDATE history SET reason = 'x'",
+        "DELETE FROM history",
+        "UPDATE attempt SET number = 'x'",
+        "UPDATE attempt SET withdrawal_id = withdrawal_id",
+        "UPDATE attempt SET provider = 'x'",
+        "UPDATE attempt SET payee_id = 'x'",
+        "UPDATE attempt SET amount_minor = 1",
+        "UPDATE attempt SET body = body",
+        "UPDATE attempt SET digest = 'x', state = 'failed'",
+        "UPDATE attempt SET created_at_us = 0",
+        "UPDATE attempt SET state = 'live'",
+        "UPDATE attempt SET state = 'failed'",
+        "DELETE FROM attempt",
+        "UPDATE provider_call SET id = id + 1",
+        "UPDATE provider_call SET number = number",
+        "UPDATE provider_call SET operation = 'query'",
+        "UPDATE provider_call SET at_us = 0",
+        "UPDATE provider_call SET outcome = 'refused', detail = 'x'",
+        "DELETE FROM provider_call",
+    ];
+    const POSTGRES: [&str; 5] = [
+        "TRUNCATE history",
+        "TRUNCATE attempt CASCADE",
+        "TRUNCATE provider_call",
+        "TRUNCATE notification",
+        "TRUNCATE channel_change",
+    ];
+    for database in databases("recorded").await? {
+        let service = Service::fresh(&database).await?;
+        let w = service.request(1000).await?;
+        service.approve(w.id, BOB).await?;
+        service.until(w.id, Status::Paid).await?;
+        service.finish().await?;
+        let more: &[&str] = if database.engine == "postgres" { &POSTGRES } else { &[] };
+        for forbidden in ALWAYS.iter().chain(more) {
+            let done = execute(&database.url, forbidden).await;
+            let told = done.err().map(|error| error.to_string()).unwrap_or_default();
+            ensure!(told.contains("never changed"), "{}: {forbidden}: {told}", database.engine);
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_tables_refuse_what_must_never_be() -> anyhow::Result<()> {
     for database in databases("tables").await? {
@@ -40,10 +106,9 @@ async fn the_tables_refuse_what_must_never_be() -> anyhow::Result<()> {
         service.until(w.id, Status::Paid).await?;
         let url = service.config.database_url.clone();
         service.finish().await?;
+        unlock(&database).await?;
         execute(&url, "UPDATE attempt SET state = 'live'").await?;
         for forbidden in [
-            "UPDATE history SET reason = 'x'",
-            "DELETE FROM history",
             "UPDATE withdrawal SET fee_minor = 1",
             "UPDATE withdrawal SET actual_minor = 0, fee_minor = apply_minor",
             "UPDATE withdrawal SET fee_minor = -1, actual_minor = apply_minor + 1",
@@ -53,7 +118,7 @@ async fn the_tables_refuse_what_must_never_be() -> anyhow::Result<()> {
             "INSERT INTO channel VALUES ('x', 1, '', '', '', 0, 0, 0)",
             "INSERT INTO channel VALUES ('x', 0, 'operator', '', '', 0, 0, 0)",
             "INSERT INTO channel VALUES ('x', 1, 'whim', '', '', 0, 0, 0)",
-            "INSERT INTO notification VALUES ('x', 'y', 'z', '', '', 'believed', 0)",
+            "INSERT INTO notification VALUES ('x', 'y', 'z', '', NULL, '', '', 'believed', 0)",
             "INSERT INTO stream_head VALUES (2, 0)",
             "INSERT INTO provider_call VALUES (99, 'unknown number', 'send', '', '', 0)",
         ] {
@@ -92,10 +157,58 @@ async fn verify_finds_what_was_changed_behind_our_back() -> anyhow::Result<()> {
                 "sqlite" if change.contains("body") => "UPDATE attempt SET body = x'00'",
                 _ => change,
             };
+            unlock(&database).await?;
             execute(&url, change).await?;
             let report = verify(&url).await?;
             let found = report.checks.iter().any(|c| c.id == guarantee && c.violations > 0);
             ensure!(found, "{} {change}: {report}", database.engine);
+        }
+    }
+    Ok(())
+}
+
+/// Has the only attempt say something else in its bytes, with the digest that fits them.
+async fn rewrite(url: &str, from: &str, to: &str) -> anyhow::Result<()> {
+    const READ: &str = "SELECT body FROM attempt";
+    const WRITE: &str = "UPDATE attempt SET body = $1, digest = $2";
+    let changed = |body: Vec<u8>| -> anyhow::Result<(Vec<u8>, String)> {
+        let body = String::from_utf8(body)?;
+        ensure!(body.contains(from), "{body}");
+        let body = body.replace(from, to).into_bytes();
+        let digest = body_digest(&body);
+        Ok((body, digest))
+    };
+    let mut conn = Database::open(url, MIGRATIONS).await?.connect().await?;
+    on_engine!(&mut conn, c => {
+        let (body, digest) = changed(sqlx::query_scalar(READ).fetch_one(&mut *c).await?)?;
+        sqlx::query(WRITE).bind(body).bind(digest).execute(&mut *c).await?;
+    });
+    Ok(())
+}
+
+#[tokio::test]
+async fn verify_finds_bytes_that_ask_for_something_else_than_was_approved() -> anyhow::Result<()> {
+    let cases = [
+        ("number=", "number=X", "another number"),
+        ("payee_id=alice", "payee_id=mallory", "pays somebody else"),
+        ("amount_minor=1000", "amount_minor=1001", "pays another amount"),
+        ("currency=", "money=", "cannot be read"),
+    ];
+    for (from, to, told) in cases {
+        for database in databases("rewritten").await? {
+            let service = Service::fresh(&database).await?;
+            let w = service.request(1000).await?;
+            service.approve(w.id, BOB).await?;
+            service.until(w.id, Status::Paid).await?;
+            service.finish().await?;
+            ensure!(rewrite(&database.url, from, to).await.is_err(), "it can be changed");
+            unlock(&database).await?;
+            rewrite(&database.url, from, to).await?;
+            let report = verify(&database.url).await?;
+            let found: Vec<_> = report.checks.iter().filter(|c| c.violations > 0).collect();
+            let [only] = found.as_slice() else { anyhow::bail!("{from}: {report}") };
+            ensure!((only.id, only.violations) == ("G10", 1), "{report}");
+            ensure!(only.examples.iter().all(|example| example.contains(told)), "{report}");
         }
     }
     Ok(())

@@ -4,9 +4,10 @@ use cashout_proto::Reason;
 use rails::alipay::{parameters, signed_text, value};
 use rails::certificate::{Certificate, alipay_root_sn};
 use withdraw_service::ports::{Order, Provider};
+use withdraw_service::providers::told::told;
 
 use crate::keys::{ALIPAY_APP_ID, keys, rails};
-use crate::peer::{Act, Peer, Seen, order, request};
+use crate::peer::{Act, Peer, Seen, asked, order, request};
 
 const USER: &str = "2088123456781234";
 
@@ -75,6 +76,7 @@ async fn the_content_is_as_documented() -> anyhow::Result<()> {
     let with = |payee_id: &str, amount_minor, name: &str| -> anyhow::Result<String> {
         let order = Order { amount_minor, payee_name: name.to_owned(), ..order(payee_id) };
         let written = rails.alipay.prepare(&order)?;
+        assert_eq!(told("alipay", &written), Some(asked(&order)));
         Ok(String::from_utf8(crate::peer::sent_part(&written).to_vec())?)
     };
     let scene = r#""transfer_scene_name":"佣金报酬","transfer_scene_report_infos":[{"info_type":"佣金报酬说明","info_content":"课程收入"}]}"#;

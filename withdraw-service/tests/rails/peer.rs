@@ -8,6 +8,7 @@ use rails::wechat::answer_text;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use withdraw_service::ports::{Answer, Order, SendRequest};
+use withdraw_service::providers::told::Told;
 
 use crate::keys::{NOON_S, PUB_KEY_ID};
 
@@ -188,6 +189,12 @@ pub fn request(order: &Order, body: Vec<u8>) -> SendRequest {
         digest: String::new(),
         confirmation_kept: false,
     }
+}
+
+/// What the bytes of an order must say.
+pub fn asked(order: &Order) -> Told {
+    let Order { number, payee_id, amount_minor, .. } = order.clone();
+    Told { number, payee_id, amount_minor }
 }
 
 /// The same, of which the package is kept already.

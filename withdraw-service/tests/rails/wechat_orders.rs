@@ -4,9 +4,10 @@ use cashout_proto::Reason;
 use rails::wechat::{Authorization, request_text};
 use serde_json::Value;
 use withdraw_service::ports::{Order, Provider};
+use withdraw_service::providers::told::told;
 
 use crate::keys::{APP_ID, MCH_ID, NOON_S, PUB_KEY_ID, keys, rails};
-use crate::peer::{Act, Peer, order, request};
+use crate::peer::{Act, Peer, asked, order, request};
 
 const OPENID: &str = "o-MYE42l80oelYMDE34nYD456Xoy";
 
@@ -54,6 +55,7 @@ async fn a_sending_is_the_written_body_under_our_signature_every_time() -> anyho
 async fn the_body_is_as_documented_and_the_name_is_for_wechat_alone() -> anyhow::Result<()> {
     let rails = rails("http://127.0.0.1:9")?;
     let body = rails.wechat.prepare(&order(OPENID))?;
+    assert_eq!(told("wechat", &body), Some(asked(&order(OPENID))));
     let text = String::from_utf8(body)?;
     assert!(!text.contains("张三"));
     let (_, json) = text.split_once('\n').ok_or_else(|| anyhow::anyhow!("one line"))?;

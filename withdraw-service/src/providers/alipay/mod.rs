@@ -19,6 +19,7 @@ use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+pub use order::told;
 pub use settings::{Application, Signer};
 
 use super::http::Http;

@@ -2,10 +2,11 @@
 //! can have one. The first line of a written attempt is the application; what follows is sent. Must not
 //! know: how it is sent.
 
-use cashout_common::money::format_fixed;
+use cashout_common::money::{format_fixed, parse_amount};
 use cashout_proto::{Failure, FieldViolation, Reason};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::super::told::Told;
 use super::super::written;
 use super::settings::{Application, is_user_id};
 use crate::ports::Order;
@@ -136,4 +137,25 @@ pub fn query(number: &str) -> String {
     let object: serde_json::Map<String, serde_json::Value> =
         content.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
     serde_json::Value::Object(object).to_string()
+}
+
+/// What of a written attempt says who is paid how much. A key that is there twice is refused.
+#[derive(Deserialize)]
+struct Asked {
+    out_biz_no: String,
+    trans_amount: String,
+    payee_info: AskedPayee,
+}
+
+#[derive(Deserialize)]
+struct AskedPayee {
+    identity: String,
+}
+
+/// What a written attempt asks for; `None` when it is not as [`prepare`] writes it.
+#[must_use]
+pub fn told(attempt: &[u8]) -> Option<Told> {
+    let asked: Asked = serde_json::from_slice(written::request(attempt)?).ok()?;
+    let amount_minor = parse_amount(&asked.trans_amount).ok()?;
+    Some(Told { number: asked.out_biz_no, payee_id: asked.payee_info.identity, amount_minor })
 }

@@ -23,6 +23,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Method;
 
+pub use order::told;
 pub use settings::{Merchant, PlatformKey, Scene, belongs};
 
 use super::http::{Http, Reply};

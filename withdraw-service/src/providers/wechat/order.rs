@@ -5,8 +5,9 @@
 //! every sending, also after the keys have rotated. Must not know: how it is sent.
 
 use cashout_proto::{Failure, FieldViolation, Reason};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::super::told::Told;
 use super::super::written;
 use super::settings::Merchant;
 use crate::ports::Order;
@@ -104,4 +105,20 @@ pub fn prepare(merchant: &Merchant, order: &Order) -> Result<Vec<u8>, Failure> {
     };
     let json = serde_json::to_vec(&body).map_err(|_| internal("no body"))?;
     Ok(written::attempt(&[&merchant.mch_id, &merchant.app_id, &encrypting.serial], &json))
+}
+
+/// What of a written attempt says who is paid how much. A key that is there twice is refused.
+#[derive(Deserialize)]
+struct Asked {
+    out_bill_no: String,
+    openid: String,
+    transfer_amount: i64,
+}
+
+/// What a written attempt asks for; `None` when it is not as [`prepare`] writes it.
+#[must_use]
+pub fn told(attempt: &[u8]) -> Option<Told> {
+    let asked: Asked = serde_json::from_slice(written::request(attempt)?).ok()?;
+    let Asked { out_bill_no: number, openid: payee_id, transfer_amount: amount_minor } = asked;
+    Some(Told { number, payee_id, amount_minor })
 }

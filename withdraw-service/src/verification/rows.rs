@@ -1,0 +1,100 @@
+//! What `verify` looks at row by row, so that it takes no memory however much was paid: the exact bytes
+//! every attempt sends (G10), and every notification beside what was asked for (G15).
+//!
+//! Must not know: where the rows come from.
+
+use std::time::Instant;
+
+use cashout_common::report::Check;
+
+use super::{EXAMPLES, millis};
+use crate::domain::notice::{Claim, Verdict};
+use crate::providers::told::told;
+use crate::service::payout::body_digest;
+use crate::store::verification::{Asked, Heard};
+
+/// What was found so far.
+#[derive(Debug)]
+pub(super) struct Seen {
+    rows: u64,
+    violations: u64,
+    examples: Vec<String>,
+    since: Instant,
+    ms: u64,
+}
+
+impl Seen {
+    /// Nothing yet.
+    pub(super) fn begun() -> Self {
+        let (rows, violations, examples, since) = (0, 0, Vec::new(), Instant::now());
+        Self { rows, violations, examples, since, ms: 0 }
+    }
+
+    /// All of it.
+    pub(super) fn ended(self) -> Self {
+        Self { ms: millis(self.since), ..self }
+    }
+
+    fn wrong(&mut self, told: impl FnOnce() -> String) {
+        self.violations += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(told());
+        }
+    }
+
+    /// As a part of a check.
+    pub(super) fn part_of(self, mut check: Check) -> Check {
+        check.rows += self.rows;
+        check.violations += self.violations;
+        check.examples.extend(self.examples);
+        check.examples.truncate(EXAMPLES);
+        check.ms += self.ms;
+        check
+    }
+}
+
+/// What is sent is what was written down, and what was written down is what was approved.
+pub(super) fn asked(seen: &mut Seen, a: &Asked) {
+    seen.rows += 1;
+    for what in differences(a) {
+        seen.wrong(|| format!("attempt of withdrawal {}: {what}", a.withdrawal_id));
+    }
+}
+
+/// The row is its withdrawal's, and the bytes say what the row says.
+fn differences(a: &Asked) -> Vec<&'static str> {
+    let mut wrong = Vec::new();
+    let own = (Some(&a.provider), Some(&a.payee_id), Some(a.amount_minor));
+    if own != (a.w_provider.as_ref(), a.w_payee_id.as_ref(), a.w_actual_minor) {
+        wrong.push("another payee or amount");
+    }
+    if body_digest(&a.body) != a.digest {
+        wrong.push("the request changed");
+    }
+    let Some(told) = told(&a.provider, &a.body) else {
+        wrong.push("its request cannot be read");
+        return wrong;
+    };
+    for (differs, what) in [
+        (told.number != a.number, "its request has another number"),
+        (told.payee_id != a.payee_id, "its request pays somebody else"),
+        (told.amount_minor != a.amount_minor, "its request pays another amount"),
+    ] {
+        if differs {
+            wrong.push(what);
+        }
+    }
+    wrong
+}
+
+/// A notification was found to tell something else than was asked for exactly when it does.
+pub(super) fn heard(seen: &mut Seen, n: &Heard) {
+    let claim = Claim { amount_minor: n.amount_minor, payee_digest: n.payee_digest.clone() };
+    let differs = claim.differs(&n.number, n.a_amount_minor, &n.a_payee_id);
+    if differs != (n.verdict == Verdict::Mismatch.name()) {
+        seen.wrong(|| {
+            let told = "was compared wrongly with the attempt";
+            format!("notification or withdrawal {} {}: {told}", n.provider, n.id)
+        });
+    }
+}
