@@ -69,8 +69,13 @@ impl Config {
         let listen = values.read("SANDBOX_LISTEN", loopback);
         let directory = values.text("SANDBOX_DATA_DIR");
         let alipay_notify_url = values.read("SANDBOX_ALIPAY_NOTIFY_URL", |text| {
-            let fine = text.is_empty() || loopback_url(text);
-            if fine { Ok(text.to_owned()) } else { Err("must be http:// on this machine".into()) }
+            if !text.is_empty() && !loopback_url(text) {
+                return Err("must be http:// on this machine".to_owned());
+            }
+            if text.trim_end_matches('/').ends_with("/wechat") {
+                return Err("must be the address for Alipay, not the one for WeChat Pay".to_owned());
+            }
+            Ok(text.to_owned())
         });
         let confirm_us = values.read("SANDBOX_CONFIRM", |text| match text {
             "auto" => Ok(Some(MOMENT_US)),
@@ -131,6 +136,11 @@ mod tests {
             ("SANDBOX_ALIPAY_NOTIFY_URL", "https://127.0.0.1/n", "http://127.0.0.1.example.com/"),
             ("SANDBOX_ALIPAY_NOTIFY_URL", "", "ftp://127.0.0.1/n"),
             ("SANDBOX_ALIPAY_NOTIFY_URL", "", "http://user@127.0.0.1/n"),
+            (
+                "SANDBOX_ALIPAY_NOTIFY_URL",
+                "http://127.0.0.1/notify/alipay",
+                "http://127.0.0.1/notify/wechat",
+            ),
             ("SANDBOX_CONFIRM", "manual", "never"),
         ] {
             assert!(read(&[(name, right)]).is_ok(), "{name} {right}");

@@ -99,7 +99,8 @@ async fn launch(
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let store = store::Store::open(&config.database_url).await?;
-    let mut providers = providers::Providers::new(&config.channels, store.clone(), &world)
+    let (channels, call_timeout) = (&config.channels, config.timing.call_timeout);
+    let mut providers = providers::Providers::new(channels, store.clone(), &world, call_timeout)
         .map_err(anyhow::Error::msg)?;
     let wake = Arc::new(Notify::new());
     for other in others {

@@ -23,7 +23,8 @@ pub struct Patience {
     pub connect: Duration,
     /// Without a byte for so long, the answer is lost.
     pub read: Duration,
-    /// For a call as a whole; longer than `PAYOUT_CALL_TIMEOUT` may be: a slow call ends by itself.
+    /// For a call as a whole. The service has no more patience than `PAYOUT_CALL_TIMEOUT`, so that nothing
+    /// goes out for a call that it does not wait for any more, see [`Patience::of_payouts`].
     pub call: Duration,
     /// For a bill as a whole.
     pub bill: Duration,
@@ -37,6 +38,14 @@ impl Default for Patience {
             call: Duration::from_secs(20),
             bill: Duration::from_secs(120),
         }
+    }
+}
+
+impl Patience {
+    /// That of payouts, where a call may take so long.
+    #[must_use]
+    pub fn of_payouts(call: Duration) -> Self {
+        Self { call, ..Self::default() }
     }
 }
 
@@ -105,6 +114,12 @@ impl Http {
         let client = if https { client } else { client.tls_certs_only([]) };
         let client = client.build().map_err(|error| format!("no HTTPS: {error}"))?;
         Ok(Self { client, patience })
+    }
+
+    /// How long a call may take as a whole.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        self.patience.call
     }
 
     /// Makes a call.

@@ -11,6 +11,7 @@ pub mod wechat;
 mod written;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cashout_common::clock::SECOND_US;
 use cashout_common::settings::Values;
@@ -109,18 +110,23 @@ pub struct Other {
 pub type Named = (&'static str, Arc<dyn Provider>);
 
 impl Providers {
-    /// The providers of a service.
+    /// The providers of a service that waits for a call for so long.
     ///
     /// # Errors
     /// When a real provider is configured and HTTPS cannot be set up on this machine.
-    pub fn new(channels: &Channels, store: Store, world: &World) -> Result<Self, String> {
+    pub fn new(
+        channels: &Channels,
+        store: Store,
+        world: &World,
+        call_timeout: Duration,
+    ) -> Result<Self, String> {
         for (method, channel) in [("wechat", channels.wechat), ("alipay", channels.alipay)] {
             if channel == Channel::Sandbox {
                 tracing::warn!(method, "payouts are simulated: nobody receives money");
             }
         }
         let sandbox = sandbox::Sandbox::new(store, world.clock.clone());
-        let mut all = rails(channels, world)?;
+        let mut all = rails(channels, world, Patience::of_payouts(call_timeout))?;
         all.push((sandbox::NAME, Arc::new(sandbox)));
         Ok(Self { wechat: channels.wechat, alipay: channels.alipay, all, taken: Vec::new() })
     }
@@ -177,7 +183,7 @@ impl Providers {
 ///
 /// # Errors
 /// When there is no TLS on this machine.
-pub fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
+pub fn rails(channels: &Channels, world: &World, patience: Patience) -> Result<Vec<Named>, String> {
     let merchant = channels.merchant.as_ref().map(|merchant| (wechat::NAME, &merchant.url));
     let application = channels.application.as_ref().map(|own| (alipay::NAME, &own.url));
     let mut all: Vec<Named> = Vec::new();
@@ -189,7 +195,7 @@ pub fn rails(channels: &Channels, world: &World) -> Result<Vec<Named>, String> {
         return Ok(all);
     }
     let https = urls.iter().any(|(_, url)| url.scheme() == "https");
-    let http = Http::new(Patience::default(), https)?;
+    let http = Http::new(patience, https)?;
     if let Some(merchant) = &channels.merchant {
         warn_of_end("WECHAT_MERCHANT_CERT_FILE", merchant.valid_until_s, world);
         let rail = Wechat::new(merchant.clone(), http.clone(), world.clone());

@@ -5,6 +5,7 @@ use cashout_common::world::World;
 
 use super::{Day, Source};
 use crate::config::Config;
+use crate::providers::http::Patience;
 use crate::providers::rails;
 
 /// The bill of a finished day, as the provider gives it.
@@ -17,7 +18,7 @@ pub async fn fetch(
     day: Day,
     world: &World,
 ) -> anyhow::Result<Vec<u8>> {
-    let all = rails(&config.channels, world).map_err(anyhow::Error::msg)?;
+    let all = rails(&config.channels, world, Patience::default()).map_err(anyhow::Error::msg)?;
     let found = all.into_iter().find(|(name, _)| *name == source.name());
     let (name, provider) =
         found.with_context(|| format!("{} is not set up here", source.name()))?;

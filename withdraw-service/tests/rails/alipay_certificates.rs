@@ -1,6 +1,8 @@
 //! Alipay signs with a certificate we do not have yet: it is asked for, and believed only when it comes
 //! from the configured roots.
 
+use std::time::Duration;
+
 use rails::certificate::Certificate;
 use rails::key::base64;
 use serde_json::json;
@@ -10,12 +12,25 @@ use crate::alipay_calls::{QUERY, SEND};
 use crate::keys::{Certified, channels, keys, rails_of};
 use crate::peer::{Act, Peer, Seen, http, order, request};
 
+/// The outcomes of two questions, and how often a certificate was asked for.
+type Told = (Vec<&'static str>, usize);
+
 /// Alipay signing with `signer`, and telling `content` when it is asked for a certificate.
 async fn outcomes(
     signer: &'static Certified,
     content: String,
     cert_file: &str,
-) -> anyhow::Result<(Vec<&'static str>, usize)> {
+) -> anyhow::Result<Told> {
+    outcomes_after(Duration::ZERO, signer, content, cert_file).await
+}
+
+/// The same, with a pause before the second question.
+async fn outcomes_after(
+    pause: Duration,
+    signer: &'static Certified,
+    content: String,
+    cert_file: &str,
+) -> anyhow::Result<Told> {
     let sn = Certificate::read(&signer.pem)?.alipay_sn();
     let script = move |seen: &Seen| {
         let ok = |body: String| Act::Say(http(200, &[], body.as_bytes()));
@@ -41,6 +56,7 @@ async fn outcomes(
     let mut told: Vec<Answer> = Vec::new();
     for _ in 0..2 {
         told.push(rails.alipay.query(request.clone()).await);
+        rails.clock.advance(pause);
     }
     let downloads = peer.seen().iter().filter(|s| s.target.contains("alipaycert")).count();
     Ok((told.iter().map(Answer::outcome).collect(), downloads))
@@ -56,6 +72,27 @@ async fn a_new_certificate_of_alipay_is_fetched_once() -> anyhow::Result<()> {
     assert_eq!(outcomes(next, chain, "alipay_cert.pem").await?, paid);
     // What stood behind the configured certificate may close the chain.
     assert_eq!(outcomes(next, alone, "alipay_chain.pem").await?, paid);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_believed_until_it_or_one_behind_it_ends() -> anyhow::Result<()> {
+    let keys = keys()?;
+    let (brief, next) = (&keys.alipay_brief, &keys.alipay_next);
+    let chain = |own: &str, issuer: &str| base64(format!("{own}{issuer}").as_bytes());
+    for (case, signer, content) in [
+        ("itself", brief, chain(&brief.pem, &keys.issuer_pem)),
+        ("its issuer", next, chain(&next.pem, &keys.issuer_brief_pem)),
+    ] {
+        // Their midnight is twenty hours after noon.
+        for (hours, expected) in
+            [(19, (vec!["paid", "paid"], 1)), (21, (vec!["paid", "unknown"], 2))]
+        {
+            let pause = Duration::from_secs(hours * 3600);
+            let told = outcomes_after(pause, signer, content.clone(), "alipay_cert.pem").await?;
+            assert_eq!(told, expected, "{case} after {hours} hours");
+        }
+    }
     Ok(())
 }
 

@@ -26,6 +26,8 @@ pub const NOON_S: i64 = NOON_US / 1_000_000;
 /// The merchant's APIv3 keys: the current one, then the one before.
 pub const API_KEYS: [&str; 2] =
     ["aaaabbbbccccddddeeeeffff00001111", "11110000ffffeeeeddddccccbbbbaaaa"];
+/// How long a call may take, unless a test says otherwise.
+const WAIT: Duration = Duration::from_millis(600);
 /// Id of WeChat Pay's public key.
 pub const PUB_KEY_ID: &str = "PUB_KEY_ID_0119000000012025010100000000000001";
 pub const MCH_ID: &str = "1900000001";
@@ -53,6 +55,13 @@ pub struct Keys {
     /// Of the authority that certifies merchants: another one, under the same root.
     pub sister: Certified,
     pub sister_issuer_pem: String,
+    /// Of Alipay, valid until the midnight (UTC) after [`NOON_US`].
+    pub alipay_brief: Certified,
+    /// The issuer again, valid no longer than that.
+    pub issuer_brief_pem: String,
+    /// The application's key certified once more, and another key under the number of its certificate.
+    app_again_pem: String,
+    app_twin: Certified,
     directory: tempfile::TempDir,
 }
 
@@ -90,6 +99,12 @@ fn issued(name: &str, serial: u64, by: &Issuer<'_, KeyPair>) -> anyhow::Result<C
     Ok(Certified { pem: params.signed_by(&pair, by)?.pem(), key })
 }
 
+/// Valid until the midnight (UTC) after [`NOON_US`].
+fn brief(mut made: Maker) -> Maker {
+    made.params.not_after = date_time_ymd(2026, 3, 4);
+    made
+}
+
 impl Keys {
     fn make() -> anyhow::Result<Self> {
         let root = maker("root", 1, true)?;
@@ -97,12 +112,18 @@ impl Keys {
         let root = Issuer::new(root.params, root.pair);
         let between = maker("issuer", 2, true)?;
         let issuer_pem = between.params.signed_by(&between.pair, &root)?.pem();
+        let brief_params = brief(maker("issuer", 9, true)?).params;
+        let issuer_brief_pem = brief_params.signed_by(&between.pair, &root)?.pem();
         let merchants = maker("merchants", 7, true)?;
         let sister_issuer_pem = merchants.params.signed_by(&merchants.pair, &root)?.pem();
         let between = Issuer::new(between.params, between.pair);
         let merchants = Issuer::new(merchants.params, merchants.pair);
         let app = maker("application", 3, false)?;
         let app_pem = app.params.signed_by(&app.pair, &between)?.pem();
+        let again = maker("application", 10, false)?.params;
+        let app_again_pem = again.signed_by(&app.pair, &between)?.pem();
+        let Maker { params, pair, key } = brief(maker("alipay", 11, false)?);
+        let alipay_brief = Certified { pem: params.signed_by(&pair, &between)?.pem(), key };
         let no_authority = Issuer::new(app.params, app.pair);
         let keys = Self {
             merchant: issued("merchant", 0x1DDE_55AD_98ED_71D6, &between)?,
@@ -116,6 +137,10 @@ impl Keys {
             issuer_pem,
             sister: issued("a merchant", 8, &merchants)?,
             sister_issuer_pem,
+            alipay_brief,
+            issuer_brief_pem,
+            app_again_pem,
+            app_twin: issued("application", 3, &between)?,
             directory: tempfile::tempdir()?,
         };
         keys.write(&root_pem)?;
@@ -123,17 +148,21 @@ impl Keys {
     }
 
     fn write(&self, root_pem: &str) -> anyhow::Result<()> {
-        let platform = self.platform.public()?.to_pem();
+        let (platform, merchant) = (self.platform.public()?, self.merchant.key.public()?);
+        let (platform, merchant) = (platform.to_pem(), merchant.to_pem());
         let (alipay, both) = (&self.alipay.pem, format!("{}{}", self.alipay.pem, self.issuer_pem));
         for (name, text) in [
             ("merchant_key.pem", self.merchant.key.to_pem().as_str()),
             ("merchant_cert.pem", &self.merchant.pem),
+            ("merchant_public.pem", &merchant),
             ("platform_key.pem", &platform),
             ("platform_cert.pem", &self.platform_cert.pem),
             ("api_key", &format!("{}\n", API_KEYS[0])),
             ("api_key_before", API_KEYS[1]),
             ("app_key.pem", &self.app.key.to_pem()),
             ("app_cert.pem", &self.app.pem),
+            ("app_again.pem", &self.app_again_pem),
+            ("app_twin.pem", &self.app_twin.pem),
             ("alipay_cert.pem", alipay),
             ("alipay_chain.pem", &both),
             ("root_cert.pem", root_pem),
@@ -203,7 +232,7 @@ pub fn rails(url: &str) -> anyhow::Result<Rails> {
 pub fn rails_of(channels: &Channels) -> anyhow::Result<Rails> {
     let clock = Clock::set_at(NOON_US);
     let world = World { clock: clock.clone(), random: Random::seeded(1) };
-    rails_in(channels, (world, clock), Duration::from_millis(300))
+    rails_in(channels, (world, clock), WAIT)
 }
 
 /// Both rails of given channels in a world, waiting so long for everything.

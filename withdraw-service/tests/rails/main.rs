@@ -8,6 +8,7 @@ mod alipay_orders;
 mod bills;
 mod channels;
 mod keys;
+mod patience;
 mod peer;
 mod settings;
 mod simulator;

@@ -1,6 +1,7 @@
 //! A scripted HTTP peer: it keeps what it was asked and answers with the bytes it is told to.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rails::key::PrivateKey;
@@ -38,6 +39,8 @@ impl Seen {
 pub enum Act {
     /// Answers with these bytes, then closes.
     Say(Vec<u8>),
+    /// The same after a while.
+    Late(Duration, Vec<u8>),
     /// Closes without a word.
     Close,
     /// Says nothing and keeps the connection.
@@ -83,8 +86,13 @@ impl Peer {
 async fn serve(mut stream: TcpStream, script: Script, log: Arc<Mutex<Vec<Seen>>>) {
     let Some(seen) = read(&mut stream).await else { return };
     log.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
-    match script(&seen) {
-        Act::Say(bytes) => {
+    let (pause, act) = match script(&seen) {
+        Act::Late(pause, bytes) => (pause, Act::Say(bytes)),
+        act => (Duration::ZERO, act),
+    };
+    tokio::time::sleep(pause).await;
+    match act {
+        Act::Say(bytes) | Act::Late(_, bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
         }

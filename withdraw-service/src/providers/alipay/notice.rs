@@ -71,7 +71,7 @@ fn verify(rail: &Alipay, given: &Parameters) -> Result<(), &'static str> {
         return Err("another kind of signature");
     }
     let texts = [signed_text(given, &["sign", "sign_type"]), signed_text(given, &["sign"])];
-    let later = rail.later.all();
+    let later = rail.later.all(rail.world.clock.now_us());
     let configured = rail.application.signers.iter().map(|signer| &signer.key);
     let mut keys = configured.chain(later.iter().map(|key| &**key));
     let right = keys.any(|key| texts.iter().any(|text| key.verifies(text, sign)));

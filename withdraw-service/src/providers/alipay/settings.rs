@@ -11,8 +11,10 @@ use reqwest::Url;
 
 use crate::providers::http;
 use crate::providers::settings::{file, id, list, report, words};
-use crate::providers::wechat::belongs;
+use crate::providers::wechat::{belongs, signs_for};
 
+/// The one path that Alipay answers at, and the simulator too.
+const GATEWAY: &str = "/gateway.do";
 /// The time zone of everything at Alipay.
 const CHINA: &str = "Asia/Shanghai";
 
@@ -65,7 +67,8 @@ impl Application {
     pub fn read(values: &mut Values) -> Option<Self> {
         let url = values.read("ALIPAY_URL", |text| {
             let url = http::address(text)?;
-            if url.query().is_none() { Ok(url) } else { Err("must have no query".to_owned()) }
+            let right = url.path() == GATEWAY && url.query().is_none();
+            if right { Ok(url) } else { Err(format!("must end with {GATEWAY}, without a query")) }
         });
         let app_id = values.read("ALIPAY_APP_ID", |text| id(text, 32));
         let key = values.read("ALIPAY_APP_KEY_FILE", |path| file(path, PrivateKey::read));
@@ -94,11 +97,17 @@ impl Application {
             let rule = "must be the certificate of ALIPAY_APP_KEY_FILE";
             values.mistake("ALIPAY_APP_CERT_FILE", rule);
         }
+        let cert_sn = certificate.alipay_sn();
+        if signers.iter().any(|s| s.sn == cert_sn || signs_for(&key, &s.key)) {
+            // Whoever has our key could answer and notify in Alipay's name.
+            let rule = "must be Alipay's certificates, not the application's own";
+            values.mistake("ALIPAY_CERT_FILES", rule);
+        }
         Some(Self {
             url: url?,
             app_id: app_id?,
             key,
-            cert_sn: certificate.alipay_sn(),
+            cert_sn,
             valid_until_s: certificate.validity_s().1,
             signers,
             issuers,

@@ -10,7 +10,7 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 
 use super::Alipay;
-use super::certificates::believed;
+use super::certificates::{Believed, believed};
 use crate::providers::http::{ANSWER_CAP, Call};
 use crate::providers::observe;
 
@@ -62,10 +62,10 @@ fn verifies(key: &PublicKey, node: &str, sign: &str) -> bool {
 
 /// The key of a certificate that we did not have at the start.
 async fn later(rail: &Alipay, sn: &str) -> Result<Arc<PublicKey>, &'static str> {
-    if let Some(key) = rail.later.find(sn) {
+    let now_us = rail.world.clock.now_us();
+    if let Some(key) = rail.later.find(sn, now_us) {
         return Ok(key);
     }
-    let now_us = rail.world.clock.now_us();
     if !rail.later.worth_asking(sn, now_us) {
         return Err("signed with a certificate we do not have");
     }
@@ -82,7 +82,7 @@ async fn later(rail: &Alipay, sn: &str) -> Result<Arc<PublicKey>, &'static str> 
 }
 
 /// This answer need not be signed: the chain to a root stands for it.
-async fn downloaded(rail: &Alipay, sn: &str, now_us: i64) -> Option<PublicKey> {
+async fn downloaded(rail: &Alipay, sn: &str, now_us: i64) -> Option<Believed> {
     let content = serde_json::json!({ "alipay_cert_sn": sn }).to_string();
     let text = exchange(rail, CERTIFICATE, content.as_bytes()).await.ok()?;
     let node = answer(&text, CERTIFICATE).ok()?.node;

@@ -22,9 +22,10 @@ use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Method;
+use tokio::time::{Instant, timeout_at};
 
 pub use order::told;
-pub use settings::{Merchant, PlatformKey, Scene, belongs};
+pub use settings::{Merchant, PlatformKey, Scene, belongs, signs_for};
 
 use super::http::{Http, Reply};
 use super::observe::{got, observed};
@@ -95,6 +96,7 @@ impl Wechat {
         if let Err(foreign) = self.ours(request) {
             return foreign;
         }
+        let until = Instant::now() + self.http.patience();
         let number = &request.number;
         let called = self.asked(Method::GET, &format!("{BILLS}/out-bill-no/{number}")).await;
         let (answer, confirm) = match called {
@@ -107,8 +109,9 @@ impl Wechat {
         if !confirm || request.confirmation_kept {
             return answer;
         }
-        match self.created(request).await.0 {
-            with_package @ Answer::Pending { confirmation: Some(_), .. } => with_package,
+        // Within the time of the one call that this is to who waits: a sending must not go out later.
+        match timeout_at(until, self.created(request)).await {
+            Ok((with_package @ Answer::Pending { confirmation: Some(_), .. }, _)) => with_package,
             _ => answer,
         }
     }

@@ -12,6 +12,9 @@ use reqwest::Url;
 use crate::providers::http;
 use crate::providers::settings::{file, id, list, report, words};
 
+/// Ids of public keys begin with this.
+const KEY_ID: &str = "PUB_KEY_ID_";
+
 /// A key of WeChat Pay, by the serial that signatures name.
 #[derive(Debug)]
 pub struct PlatformKey {
@@ -19,6 +22,14 @@ pub struct PlatformKey {
     pub serial: String,
     /// The key itself.
     pub key: PublicKey,
+}
+
+impl PlatformKey {
+    /// The setting that names it.
+    fn setting(&self) -> &'static str {
+        let id = self.serial.starts_with(KEY_ID);
+        if id { "WECHAT_PUBLIC_KEYS" } else { "WECHAT_PLATFORM_CERT_FILES" }
+    }
 }
 
 /// What is the same in every payout.
@@ -79,14 +90,19 @@ impl Merchant {
             let rule = "must be the certificate of WECHAT_MERCHANT_KEY_FILE";
             values.mistake("WECHAT_MERCHANT_CERT_FILE", rule);
         }
+        let (serial, platform) = (certificate.serial_hex(), platform?);
+        if let Some(own) = platform.iter().find(|p| p.serial == serial || signs_for(&key, &p.key)) {
+            // Whoever has our key could answer and notify in WeChat Pay's name.
+            values.mistake(own.setting(), "must be WeChat Pay's, not the merchant's own");
+        }
         Some(Self {
             url: url?,
             mch_id: mch_id?,
             app_id: app_id?,
             key,
-            serial: certificate.serial_hex(),
+            serial,
             valid_until_s: certificate.validity_s().1,
-            platform: platform?,
+            platform,
             api_keys: api_keys?,
             scene: scene?,
         })
@@ -99,11 +115,15 @@ impl Merchant {
     }
 }
 
-/// Whether the certificate is of that key: what one signs, the other verifies.
+/// Whether the certificate is of that key.
 pub fn belongs(key: &PrivateKey, certificate: &Certificate) -> bool {
+    certificate.public_key().is_ok_and(|public| signs_for(key, &public))
+}
+
+/// Whether the two are halves of one key: what one signs, the other verifies.
+pub fn signs_for(key: &PrivateKey, public: &PublicKey) -> bool {
     let text = b"a certificate of this key";
-    let signed = key.sign(text).ok().zip(certificate.public_key().ok());
-    signed.is_some_and(|(signature, public)| public.verifies(text, &signature))
+    key.sign(text).is_ok_and(|signature| public.verifies(text, &signature))
 }
 
 fn address(text: &str) -> Result<Url, String> {
@@ -117,7 +137,7 @@ fn read_platform(values: &mut Values) -> Option<Vec<PlatformKey>> {
         list(text, ',', |pair| {
             let rule = "must be PUB_KEY_ID_x=FILE,PUB_KEY_ID_y=FILE";
             let (serial, path) = pair.split_once('=').ok_or(rule)?;
-            if !serial.trim().starts_with("PUB_KEY_ID_") {
+            if !serial.trim().starts_with(KEY_ID) {
                 return Err(rule.to_owned());
             }
             let key = file(path.trim(), PublicKey::read)?;
@@ -163,8 +183,14 @@ fn read_scene(values: &mut Values) -> Option<Scene> {
             return Ok(String::new());
         }
         let url = http::address(text)?;
-        let right = url.query().is_none() && text.len() <= 256;
-        if right { Ok(text.to_owned()) } else { Err("must be short and have no query".to_owned()) }
+        if url.query().is_some() || text.len() > 256 {
+            return Err("must be short and have no query".to_owned());
+        }
+        // The gateway would hand them to the other provider's adapter, which hears nothing of them.
+        if url.path().trim_end_matches('/').ends_with("/alipay") {
+            return Err("must be the address for WeChat Pay, not the one for Alipay".to_owned());
+        }
+        Ok(text.to_owned())
     });
     Some(Scene {
         id: id?,
