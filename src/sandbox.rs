@@ -126,3 +126,51 @@ pub fn notify(sandbox: &Sandbox, gateway: SocketAddr) -> anyhow::Result<()> {
     }
     sandbox.notify_alipay_at(&format!("{}/notify/alipay", reachable(gateway)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn real(name: &'static str, value: &'static str) -> bool {
+        is_for_real(&Values::given(&settings::table(), &[(name, value)]))
+    }
+
+    #[test]
+    fn one_word_about_who_pays_or_listens_and_nothing_is_simulated() {
+        for (name, value, expected) in [
+            ("CASHOUT_DATA_DIR", "/var/lib/cashout", false),
+            ("WITHDRAW_DATABASE_URL", "postgres://db/withdraw", false),
+            ("CASH_MAX", "100.00", false),
+            ("PAYEE_COOLING", "24h", false),
+            ("SANDBOX_CONFIRM", "manual", false),
+            ("GATEWAY_LISTEN", "127.0.0.1:8080", false),
+            ("GATEWAY_LISTEN", "127.9.9.9:8080", false),
+            ("GATEWAY_LISTEN", "[::1]:8080", false),
+            ("GATEWAY_LISTEN", "0.0.0.0:8080", true),
+            ("GATEWAY_LISTEN", "[::]:8080", true),
+            ("GATEWAY_LISTEN", "10.0.0.1:8080", true),
+            ("WECHAT_PROVIDER", "wechat", true),
+            ("WECHAT_PROVIDER", "off", true),
+            ("WECHAT_PROVIDER", "sandbox", true),
+            ("ALIPAY_APP_ID", "2021000000000001", true),
+            ("JWT_SECRET", "a secret of at least 32 bytes, really", true),
+            ("JWT_SECRET_FILE", "/etc/cashout/secret", true),
+            ("JWKS_FILE", "/etc/cashout/keys", true),
+            ("JWKS_URL", "https://id.example.com/keys", true),
+        ] {
+            assert_eq!(real(name, value), expected, "{name}={value}");
+        }
+        assert!(!is_for_real(&Values::given(&settings::table(), &[])));
+    }
+
+    #[test]
+    fn any_setting_of_a_provider_counts() {
+        let table = settings::table();
+        let of = |who: &str| table.iter().filter(|s| s.name.starts_with(who)).collect::<Vec<_>>();
+        let (wechat, alipay) = (of("WECHAT_"), of("ALIPAY_"));
+        assert!(wechat.len() > 10 && alipay.len() > 8, "{} {}", wechat.len(), alipay.len());
+        for setting in wechat.into_iter().chain(alipay) {
+            assert!(real(setting.name, "x"), "{}", setting.name);
+        }
+    }
+}

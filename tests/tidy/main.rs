@@ -4,6 +4,8 @@
 mod layers;
 mod source;
 
+use std::collections::BTreeSet;
+
 use source::{Source, files, root, sources};
 
 /// A file over this is two files.
@@ -157,6 +159,40 @@ fn every_proto_field_says_what_it_means() -> anyhow::Result<()> {
     }
     assert!(fields > 300, "only {fields} fields were found");
     anyhow::ensure!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// The words of a line that alarms could be: `float_short`, in quotes of that kind.
+fn names(line: &str, quote: char) -> impl Iterator<Item = &str> {
+    let named = |word: &&str| {
+        word.contains('_') && word.chars().all(|c| c == '_' || c.is_ascii_lowercase())
+    };
+    line.split(quote).skip(1).step_by(2).filter(named)
+}
+
+/// Who is woken at night looks there.
+#[test]
+fn operators_are_told_every_alarm_and_no_other() -> anyhow::Result<()> {
+    let mut sounded = BTreeSet::new();
+    for file in sources()? {
+        let product = file.product().lines().count();
+        let functions = file.functions();
+        let inside = |at: usize| {
+            let alarms = functions.iter().filter(|f| f.name == "alarm");
+            alarms.into_iter().any(|f| (f.at..f.at + f.lines).contains(&at))
+        };
+        for (at, line) in file.text.lines().enumerate().take(product) {
+            if source::words(line).any(|word| word == "alarm") || inside(at) {
+                sounded.extend(names(line, '"').map(str::to_owned));
+            }
+        }
+    }
+    let guide = std::fs::read_to_string(root().join("docs/operations.md"))?;
+    let (_, list) = guide.split_once("a field `alarm`").unwrap_or_default();
+    let (list, _) = list.split_once("\n\n").unwrap_or_default();
+    let told: BTreeSet<String> = names(list, '`').map(str::to_owned).collect();
+    assert!(told.len() > 9, "the list was not found");
+    assert_eq!(sounded, told, "left: in the code; right: in docs/operations.md");
     Ok(())
 }
 
