@@ -3,7 +3,7 @@
 mod writing;
 
 use rails::bill::{Direction, Fault, Kind, alipay, china_us, wechat};
-use writing::{alipay_text, gbk, gzipped, wechat_text, zipped};
+use writing::{alipay_summary, alipay_text, gbk, gzipped, wechat_text, zipped};
 
 const DAY: &str = "2020-03-03";
 
@@ -120,7 +120,7 @@ fn alipay_rows() -> Vec<String> {
 #[test]
 fn a_statement_is_read_in_any_order_of_files_and_columns() -> Result<(), Fault> {
     let text = alipay_text(&alipay_rows());
-    let summary = gbk("#支付宝账务汇总查询\n类型,收入笔数\n合计,7\n#导出时间：[x]\n");
+    let summary = gbk(&alipay_summary(&alipay_rows()));
     let newer = text
         .replace("业务类型,备注", "业务类型,备注,业务基础订单号,业务订单号,业务账单来源,业务描述")
         .replace("\"a,b\"", "\"a,b\",,,,");
@@ -149,6 +149,10 @@ fn a_statement_is_read_in_any_order_of_files_and_columns() -> Result<(), Fault> 
     let halves = [alipay_text(&alipay_rows()[..2]), alipay_text(&alipay_rows()[2..])];
     let files = [("1.csv", gbk(&halves[0])), ("2.csv", gbk(&halves[1]))];
     assert_eq!(alipay::read(&zipped(&files))?.lines.len(), 6);
+    let files = [files.as_slice(), &[("3.csv", summary)]].concat();
+    assert_eq!(alipay::read(&zipped(&files))?.lines.len(), 6);
+    let nothing = ("b", gbk(&alipay_summary(&[])));
+    assert!(alipay::read(&zipped(&[("a", gbk(&alipay_text(&[]))), nothing]))?.lines.is_empty());
     let empty = alipay::read(&zipped(&[("a", gbk(&alipay_text(&[])))]))?;
     assert!(empty.lines.is_empty());
     Ok(())
@@ -189,6 +193,45 @@ fn a_statement_that_is_not_as_published_is_refused_with_its_line() {
         assert!(said.starts_with(told), "{from} {to}: {said}");
         assert!(!said.contains("张三"), "{said}");
     }
+}
+
+#[test]
+fn a_summary_that_does_not_fit_the_statements_is_refused() {
+    let (rows, good) = (alipay_rows(), alipay_summary(&alipay_rows()));
+    let whole = gbk(&alipay_text(&rows));
+    let cases: &[(&str, &str, &str)] = &[
+        ("合计,2,503.00", "合计,3,503.00", "file 2, line 8: the totals are not those of the lines"),
+        ("合计,2,503.00", "合计,2,503.01", "file 2, line 8: the totals are not those of the lines"),
+        ("3,-21.61", "3,-21.60", "file 2, line 8: the totals are not those of the lines"),
+        ("3,-21.61", "4,-21.61", "file 2, line 8: the totals are not those of the lines"),
+        ("3,-21.61", "三,-21.61", "file 2, line 7: totals that are no numbers"),
+        ("3,-21.61", "3,--21.61", "file 2, line 7: totals that are no numbers"),
+        ("3,-21.61", "3", "file 2, line 7: not as many fields"),
+        ("合计,", "总计,", "file 2: the totals at its end are missing"),
+        ("#导出时间", "其它,0,0.00,0,0.00,0.00\n#", "file 2, line 10: a line after the totals"),
+        ("支出笔数", "笔数", "file 2, line 5: a column that is needed is missing"),
+        ("支出笔数", "收入笔数", "file 2, line 5: a column is there twice"),
+    ];
+    let said = |files: &[(&str, Vec<u8>)]| {
+        let said = alipay::read(&zipped(files)).map_err(|fault| fault.to_string());
+        said.err().unwrap_or_default()
+    };
+    for (from, to, told) in cases {
+        assert!(good.contains(from), "{from} {good}");
+        let summary = gbk(&good.replacen(from, to, 1));
+        let said = said(&[("a.csv", whole.clone()), ("b.csv", summary)]);
+        assert!(said.starts_with(told), "{from} {to}: {said}");
+    }
+    // One of two statements did not come along; or the summary is another day's.
+    let other = "the summary is not that of the statements";
+    let (half, summary) = (gbk(&alipay_text(&rows[..2])), gbk(&good));
+    assert_eq!(said(&[("a", half), ("b", summary.clone())]), format!("file 2: {other}"));
+    let another = gbk(&alipay_summary(&rows[1..]));
+    assert_eq!(said(&[("b", another), ("a", whole.clone())]), format!("file 1: {other}"));
+    let nothing = gbk(&alipay_summary(&[]).replace("合计,0,0.00,0,-0.00,0.00\n", ""));
+    assert_eq!(said(&[("b", nothing), ("a", whole.clone())]), format!("file 1: {other}"));
+    let twice = said(&[("a", whole), ("b", summary.clone()), ("c", summary)]);
+    assert_eq!(twice, "file 3: a second summary");
 }
 
 #[test]

@@ -18,7 +18,7 @@ const FUND_FLOW: &str = "\u{feff}记账时间,微信支付业务单号,资金流
 const FUND_FLOW_TOTALS: &str = "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额\r\n";
 const DETAIL: &str = "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,收入金额（+元）,\
                       支出金额（-元）,账户余额（元）,交易渠道,业务类型,备注\r\n";
-const SUMMARY: &str = "类型,笔数,金额（元）\r\n";
+const SUMMARY: &str = "类型,收入笔数,收入金额（+元）,支出笔数,支出金额（-元）,总金额（元）\r\n";
 
 /// What the scripted faults make of the rows of a bill.
 pub fn distort(sim: &Sim, provider: Provider, flows: &mut Vec<Flow>) {
@@ -112,22 +112,16 @@ pub fn signcustomer(sim: &Sim, day: &str, flows: &[Flow]) -> anyhow::Result<Vec<
         )
     };
     let exported = sim.zone.datetime(sim.now_us());
-    let foot = |title: &str| {
+    let foot = |title: &str, totals: &str| {
         format!(
-            "#-----------------------{title}列表结束-----------------------\r\n{went}\r\n{came}\r\n\
+            "#-----------------------{title}列表结束-----------------------\r\n{totals}\
              #导出时间：[{exported}]\r\n"
         )
     };
     let rows: String = flows.iter().map(|flow| detail_row(sim, flow)).collect();
-    let detail = [&head("账务明细"), DETAIL, &rows, &foot("账务明细")].concat();
-    let sums = format!(
-        "收入,{},{}\r\n支出,{},-{}\r\n",
-        totals.came.0,
-        format_fixed(totals.came.1),
-        totals.went.0,
-        format_fixed(totals.went.1)
-    );
-    let summary = [&head("账务汇总"), SUMMARY, &sums, &foot("账务汇总")].concat();
+    let foot_totals = format!("{went}\r\n{came}\r\n");
+    let detail = [&head("账务明细"), DETAIL, &rows, &foot("账务明细", &foot_totals)].concat();
+    let summary = [&head("账务汇总"), SUMMARY, &kinds(flows), &foot("账务汇总", "")].concat();
     let name = |title: &str| format!("{ALIPAY_USER_ID}0156_{}_{title}.csv", day.replace('-', ""));
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
@@ -137,6 +131,28 @@ pub fn signcustomer(sim: &Sim, day: &str, flows: &[Flow]) -> anyhow::Result<Vec<
         zip.write_all(&GBK.encode(&text).0)?;
     }
     Ok(zip.finish()?.into_inner())
+}
+
+/// What a flow is called.
+fn kind(flow: &Flow) -> &'static str {
+    if flow.note == "payout" { "单笔转账" } else { "其它" }
+}
+
+/// The lines of the summary: one for each kind that is there, and one for all of them.
+fn kinds(flows: &[Flow]) -> String {
+    let row = |name: &str, totals: &Totals| {
+        let ((came, income), (went, spend)) = (totals.came, totals.went);
+        let all = format_fixed(income.saturating_sub(spend));
+        let (income, spend) = (format_fixed(income), format_fixed(spend));
+        format!("{name},{came},{income},{went},-{spend},{all}\r\n")
+    };
+    let of = |name: &str| -> Vec<Flow> {
+        flows.iter().filter(|flow| kind(flow) == name).cloned().collect()
+    };
+    let kinds = ["单笔转账", "其它"].into_iter().map(|name| (name, of(name)));
+    let there = kinds.filter(|(_, flows)| !flows.is_empty());
+    let rows: String = there.map(|(name, flows)| row(name, &Totals::of(&flows))).collect();
+    rows + &row("合计", &Totals::of(flows))
 }
 
 fn detail_row(sim: &Sim, flow: &Flow) -> String {
@@ -154,7 +170,7 @@ fn detail_row(sim: &Sim, flow: &Flow) -> String {
         went,
         format_fixed(flow.balance_minor),
         "支付宝".to_owned(),
-        if flow.note == "payout" { "单笔转账" } else { "其它" }.to_owned(),
+        kind(flow).to_owned(),
         "{备注}\t".to_owned(),
     ];
     fields.join(",") + "\r\n"

@@ -1,11 +1,12 @@
-//! Alipay's account statement of one day, `signcustomer` (notes 1.10): a zip of CSVs in GBK, of which
-//! those with a booking number in their header are read and the summary is not: it says nothing that
-//! the totals at the end of a statement do not. Lines that open with `#` are remarks.
+//! Alipay's account statement of one day, `signcustomer` (notes 1.10): a zip of CSVs in GBK. Those with a
+//! booking number in their header are statements, in any number; the summary of all of them has to fit.
+//! Lines that open with `#` are remarks.
 
 use encoding_rs::GBK;
 
 use super::amount::{count, yuan};
 use super::moment::{china_us, written_out_us};
+use super::summary::{self, Sums};
 use super::unpack::zip;
 use super::{Bill, Direction, Fault, Line, Total, column_name, columns, kept, kind_of};
 
@@ -25,7 +26,7 @@ const MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 /// # Errors
 /// When anything of it is not as published, or its totals are not those of its lines.
 pub fn read(packed: &[u8]) -> Result<Bill, Fault> {
-    let mut bill: Option<Bill> = None;
+    let (mut bill, mut told): (Option<Bill>, Option<(usize, Sums)>) = (None, None);
     for (at, file) in zip(packed)?.iter().enumerate() {
         let text = decoded(file).map_err(|fault| fault.in_file(at + 1))?;
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -36,9 +37,20 @@ pub fn read(packed: &[u8]) -> Result<Bill, Fault> {
                 None => read,
                 Some(before) => joined(before, read).map_err(|fault| fault.in_file(at + 1))?,
             });
+        } else if summary::begins_with(header) {
+            let read = summary::read(&text).map_err(|fault| fault.in_file(at + 1))?;
+            if told.replace((at + 1, read)).is_some() {
+                return Err(Fault::whole("a second summary").in_file(at + 1));
+            }
         }
     }
-    bill.ok_or(Fault::whole("none of its files is a statement"))
+    let bill = bill.ok_or(Fault::whole("none of its files is a statement"))?;
+    match told {
+        Some((file, sums)) if sums != (bill.income, bill.spend) => {
+            Err(Fault::whole("the summary is not that of the statements").in_file(file))
+        }
+        _ => Ok(bill),
+    }
 }
 
 fn decoded(bytes: &[u8]) -> Result<String, Fault> {
@@ -105,7 +117,8 @@ fn statement(text: &str) -> Result<Bill, Fault> {
     Ok(bill)
 }
 
-fn fields(line: &str, at: usize) -> Result<Vec<String>, Fault> {
+/// The fields of one line, trimmed.
+pub(super) fn fields(line: &str, at: usize) -> Result<Vec<String>, Fault> {
     let mut reader = csv::ReaderBuilder::new();
     let mut reader = reader.has_headers(false).flexible(true).from_reader(line.as_bytes());
     let record = reader.records().next().and_then(Result::ok);

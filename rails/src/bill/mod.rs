@@ -8,6 +8,7 @@
 pub mod alipay;
 mod amount;
 mod moment;
+mod summary;
 mod unpack;
 pub mod wechat;
 

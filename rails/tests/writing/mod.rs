@@ -27,17 +27,40 @@ pub fn wechat_text(rows: &[String]) -> String {
     )
 }
 
-/// The lines as a statement with its head and totals.
-pub fn alipay_text(rows: &[String]) -> String {
-    let column = |row: &str, at: usize| {
+/// How many of the lines have an amount in that column, and their sum.
+fn alipay_sum(rows: &[String], at: usize) -> (usize, i64) {
+    let column = |row: &str| {
         let text = row.split(',').nth(at).unwrap_or_default();
         text.trim_start_matches(['+', '-']).replace('.', "").parse::<i64>().unwrap_or(0)
     };
-    let sum = |at: usize| {
-        let amounts = rows.iter().map(|row| column(row, at)).filter(|amount| *amount > 0);
-        (amounts.clone().count(), amounts.sum::<i64>())
+    let amounts = rows.iter().map(|row| column(row)).filter(|amount| *amount > 0);
+    (amounts.clone().count(), amounts.sum::<i64>())
+}
+
+/// The summary of the lines, as if all but the first were of one kind.
+pub fn alipay_summary(rows: &[String]) -> String {
+    let line = |name: &str, rows: &[String]| {
+        let ((came, income), (went, spend)) = (alipay_sum(rows, 6), alipay_sum(rows, 7));
+        let all = yuan(income.saturating_sub(spend).abs());
+        format!("{name},{came},{},{went},-{},{all}\n", yuan(income), yuan(spend))
     };
-    let ((came, came_sum), (went, went_sum)) = (sum(6), sum(7));
+    let (first, others) = rows.split_at(rows.len().min(1));
+    format!(
+        "#支付宝账务汇总查询\n#账号：[20887******0156]\n\
+         #起始日期：[2020年03月03日 00:00:00]   终止日期：[2020年03月04日 00:00:00]\n\
+         #-----------------------------------------账务汇总列表----------------------------------------\n\
+         类型,收入笔数,收入金额（+元）,支出笔数,支出金额（-元）,总金额（元）\n{}{}{}\
+         #-----------------------------------------账务汇总列表结束------------------------------------\n\
+         #导出时间：[2020年03月04日 09:00:00]\n",
+        line("转账", first),
+        line("其它", others),
+        line("合计", rows),
+    )
+}
+
+/// The lines as a statement with its head and totals.
+pub fn alipay_text(rows: &[String]) -> String {
+    let ((came, came_sum), (went, went_sum)) = (alipay_sum(rows, 6), alipay_sum(rows, 7));
     format!(
         "#支付宝账务明细查询\n#账号：[20887******0156]\n\
          #起始日期：[2020年03月03日 00:00:00]   终止日期：[2020年03月04日 00:00:00]\n\

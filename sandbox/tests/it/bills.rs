@@ -126,6 +126,13 @@ async fn alipays_statement_is_a_zip_of_two_files_in_gbk() -> anyhow::Result<()> 
     assert_eq!((rows[1][2], rows[1][6], rows[1][7]), ("N1", "", "-1.00"));
     assert_eq!((rows[2][2], rows[2][6], rows[2][7]), ("", "5.00", ""));
     assert!(text.contains("#支出合计：1笔，共1.00元"), "{text}");
+    let mut summary = Vec::new();
+    zip.by_index(0)?.read_to_end(&mut summary)?;
+    let (text, _) = encoding_rs::GBK.decode_without_bom_handling(&summary);
+    let rows: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).skip(1).collect();
+    let expected =
+        ["单笔转账,0,0.00,1,-1.00,-1.00", "其它,1,5.00,0,-0.00,5.00", "合计,1,5.00,1,-1.00,4.00"];
+    assert_eq!(rows, expected);
     bench.control("POST", "clock", json!({"advance_s": 31})).await?;
     assert_eq!(bench.plain(&path).await?.status, 403, "the address is good for half a minute");
     Ok(())

@@ -99,9 +99,13 @@ pub fn alipay(rows: &[Row]) -> Vec<u8> {
         "#-----账务明细列表结束-----\r\n#支出合计：{went}笔，共-{went_sum}元\r\n\
          #收入合计：{came}笔，共{came_sum}元\r\n#导出时间：[2020年03月04日 09:00:00]\r\n"
     );
-    let summary = "#支付宝账务汇总查询\r\n类型,笔数,金额（元）\r\n支出,1,1.00\r\n";
+    // One kind of business, so that the line for all of them is the same.
+    let line = format!("{came},{came_sum},{went},-{went_sum},0.00\r\n");
+    let columns = "类型,收入笔数,收入金额（+元）,支出笔数,支出金额（-元）,总金额（元）";
+    let summary =
+        format!("#支付宝账务汇总查询\r\n{columns}\r\n转账,{line}合计,{line}#导出时间：[x]\r\n");
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, text) in [("汇总.csv", summary), ("明细.csv", &text)] {
+    for (name, text) in [("汇总.csv", &summary), ("明细.csv", &text)] {
         if writer.start_file(name, SimpleFileOptions::default()).is_ok() {
             let _ = writer.write_all(&GBK.encode(text).0);
         }
