@@ -83,13 +83,19 @@ impl Core {
                 w.review_remark.clone_from(message);
                 (Event::ProviderRefused, format!("{code}: {message}"))
             }
-            Answer::Pending { third_trade_no, confirmation } => {
+            Answer::Pending { third_trade_no, confirmation, .. } => {
                 learn_number(w, third_trade_no);
                 // Told once: a query that tells none takes nothing away.
                 if confirmation.is_some() {
                     w.confirmation.clone_from(confirmation);
                 }
                 (Event::ProviderPending, String::new())
+            }
+            Answer::Waiting { third_trade_no } => {
+                learn_number(w, third_trade_no);
+                let kept = w.confirmation.is_some();
+                let event = if kept { Event::ProviderPending } else { Event::ProviderWaiting };
+                (event, String::new())
             }
             Answer::NotFound => (Event::NotFound, String::new()),
             Answer::Blocked { .. } => (Event::ProviderBlocked, answer.detail()),
@@ -130,7 +136,7 @@ impl Core {
                 let why = format!("the provider does not take this request: {}", answer.detail());
                 Some(("request_refused", why))
             }
-            Answer::Pending { .. } => {
+            Answer::Pending { .. } | Answer::Waiting { .. } => {
                 let asked_us = asked_since_us(conn, w, now_us).await?;
                 let why = "the provider did not finish within the limit";
                 past(asked_us, pending).then(|| late(why)).flatten()
@@ -252,7 +258,7 @@ fn turned_down(calls: &[Call]) -> Option<&Call> {
     let is = |call: &Call, words: &[&str]| words.contains(&call.outcome.as_str());
     let agrees = |call: &Call| match call.operation.as_str() {
         "send" => is(call, &["rejected", "blocked"]),
-        "query" => !is(call, &["pending", "paid", "refused"]),
+        "query" => !is(call, &["pending", "waiting", "paid", "refused"]),
         _ => true,
     };
     let last = calls.iter().rev().find(|call| call.operation == "send")?;

@@ -123,7 +123,16 @@ pub fn to_confirm() -> Answer {
         app_id: "wx01".to_owned(),
         package: "affffddafdfafddffda==".to_owned(),
     };
-    Answer::Pending { third_trade_no: "P1".to_owned(), confirmation: Some(confirmation) }
+    Answer::Pending {
+        third_trade_no: "P1".to_owned(),
+        state: "WAIT_USER_CONFIRM".to_owned(),
+        confirmation: Some(confirmation),
+    }
+}
+
+/// The same, but what the payee confirms with is not told.
+pub fn waiting() -> Answer {
+    Answer::Waiting { third_trade_no: "P1".to_owned() }
 }
 
 impl Provider for Fake {

@@ -178,6 +178,25 @@ impl Service {
         }
     }
 
+    /// Waits until exactly these calls were made for a withdrawal and answered, letting time pass
+    /// meanwhile.
+    pub async fn until_calls(&self, id: i64, expected: &[&str]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let calls = self.calls(id).await?;
+            if calls == expected {
+                return Ok(());
+            }
+            let (begun, late) = (calls.len() <= expected.len(), Instant::now() > deadline);
+            ensure!(begun && !late, "{calls:?} instead of {expected:?}");
+            // No lease runs out while a call is under way.
+            if !calls.last().is_some_and(|call| call.ends_with(' ')) {
+                self.clock.advance(Duration::from_millis(200));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The events of a withdrawal, in order.
     pub async fn events(&self, id: i64) -> anyhow::Result<Vec<String>> {
         let request = GetHistoryRequest { id, user_id: 0 };

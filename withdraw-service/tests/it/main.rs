@@ -4,6 +4,7 @@ mod batches;
 mod blocked;
 mod cancelling;
 mod channels;
+mod confirming;
 mod crash;
 mod declined;
 mod fake;

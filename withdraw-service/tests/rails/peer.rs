@@ -180,19 +180,7 @@ pub fn order(payee_id: &str) -> Order {
 /// The sending of an order whose body was prepared.
 pub fn request(order: &Order, body: Vec<u8>) -> SendRequest {
     let (number, payee_id) = (order.number.clone(), order.payee_id.clone());
-    SendRequest {
-        number,
-        payee_id,
-        amount_minor: order.amount_minor,
-        body,
-        digest: String::new(),
-        confirmation_kept: false,
-    }
-}
-
-/// The same, of which the package is kept already.
-pub fn kept(request: SendRequest) -> SendRequest {
-    SendRequest { confirmation_kept: true, ..request }
+    SendRequest { number, payee_id, amount_minor: order.amount_minor, body, digest: String::new() }
 }
 
 /// An answer in one line, for tables.
