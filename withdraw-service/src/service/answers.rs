@@ -106,7 +106,15 @@ impl Core {
         free(&mut w.due);
         // Settling and releasing begin at once, asking again after a pause.
         let ends = matches!(event, Event::ProviderPaid | Event::ProviderRefused);
-        let delay_us = if ends { 0 } else { self.timing.backoff_us(w.due.tries) };
+        let delay_us = match answer {
+            _ if ends => 0,
+            Answer::Waiting { .. } | Answer::Pending { confirmation: Some(_), .. }
+                if w.confirmation.is_some() =>
+            {
+                self.timing.confirm_backoff_us(w.due.tries)
+            }
+            _ => self.timing.backoff_us(w.due.tries),
+        };
         let step = Step { reason: &reason, delay_us, ..Step::system(event, now_us) };
         advance(book, w, step)?;
         Ok(if ends { self.keep(book, w) } else { None })

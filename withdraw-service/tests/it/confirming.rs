@@ -1,12 +1,15 @@
 //! Payouts that wait for the payee's confirmation. What they confirm with, when it was lost, is asked for
-//! by a sending that is noted like any other.
+//! by a sending that is noted like any other; while they can confirm, the provider is asked less and
+//! less.
 
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use cashout_proto::withdraw::v1::{CancelPayoutRequest, Status};
 use cashout_testing::databases;
+use withdraw_service::domain::withdrawal::Withdrawal;
 use withdraw_service::ports::{Answer, ReleaseCause, Repair};
+use withdraw_service::store::{Store, withdrawals};
 
 use crate::blocked::{channel, same_bytes};
 use crate::channels::{pause, resume};
@@ -195,6 +198,66 @@ async fn what_once_waited_for_the_payee_was_never_turned_down() -> anyhow::Resul
         let w = service.until(id, Status::Unresolved).await?;
         ensure!(service.ledger.state(&w.hold_key) == Some(State::Open));
         ensure!(service.ledger.available(ALICE) == 999_000 && fake.count("send") == 1);
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+/// A withdrawal as it is kept, once so many questions about it were answered.
+async fn answered(
+    store: &Store,
+    fake: &Fake,
+    id: i64,
+    queries: usize,
+) -> anyhow::Result<Withdrawal> {
+    for _ in 0..2000 {
+        let w = withdrawals::find(store.readers(), id).await?.context("no such withdrawal")?;
+        if fake.count("query") == queries && w.due.lease_owner.is_empty() {
+            return Ok(w);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    anyhow::bail!("{} questions instead of {queries}", fake.count("query"))
+}
+
+#[tokio::test]
+async fn who_has_yet_to_confirm_is_asked_about_less_and_less_and_at_once_when_notified()
+-> anyhow::Result<()> {
+    for database in databases("confirm_pauses").await? {
+        let mut settings = config(&database)?;
+        settings.timing.backoff_min = Duration::from_secs(1);
+        settings.timing.confirm_backoff_max = Duration::from_secs(600);
+        let fake = Fake::new(&[to_confirm()], &[]);
+        let service = Service::paid_by(settings, &fake).await?;
+        let id = service.request(1000).await?.id;
+        service.approve(id, BOB).await?;
+        let store = Store::open(&database.url).await?;
+        // Nothing but the question that is due is ever asked: each has one answer.
+        let says = |answers: &[Answer]| fake.then(&[], answers);
+        let pauses_s = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600];
+        for (queries, pause_s) in pauses_s.into_iter().enumerate() {
+            let w = answered(&store, &fake, id, queries).await?;
+            let kept_s = (w.due.next_run_at_us - service.clock.now_us()) / 1_000_000;
+            ensure!(kept_s == pause_s, "{kept_s} s instead of {pause_s} s");
+            says(&[waiting()]);
+            service.clock.advance(Duration::from_secs(pause_s.unsigned_abs()));
+        }
+        answered(&store, &fake, id, pauses_s.len()).await?;
+        // Confirmed: the money is on its way, which does not take hours.
+        says(&[Answer::pending()]);
+        service.clock.advance(Duration::from_secs(600));
+        let w = answered(&store, &fake, id, pauses_s.len() + 1).await?;
+        ensure!(w.due.next_run_at_us - service.clock.now_us() == 2_000_000);
+        says(&[waiting()]);
+        service.clock.advance(Duration::from_secs(2));
+        let w = answered(&store, &fake, id, pauses_s.len() + 2).await?;
+        ensure!(w.due.next_run_at_us - service.clock.now_us() == 600_000_000);
+        // The clock stands still: only the notification makes the question due.
+        says(&[paid()]);
+        tells(&service, format!("n1 {} SUCCESS 1000 alice", w.trade_no)).await?;
+        answered(&store, &fake, id, pauses_s.len() + 3).await?;
+        service.until(id, Status::Paid).await?;
+        store.close().await;
         service.finish().await?;
     }
     Ok(())

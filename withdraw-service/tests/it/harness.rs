@@ -61,6 +61,7 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
             ledger_timeout: LEDGER_TIMEOUT,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(2),
+            confirm_backoff_max: Duration::from_secs(2),
             unknown_limit: Duration::from_secs(24 * 3600),
             pending_limit: Duration::from_secs(72 * 3600),
             lease: Duration::from_secs(30),
