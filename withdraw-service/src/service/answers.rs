@@ -300,3 +300,48 @@ async fn evidence(conn: &mut Conn, w: &Withdrawal, now_us: i64) -> Result<String
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(words: &[&str]) -> Vec<Call> {
+        let call = |(id, words): (i64, &&str)| {
+            let (operation, outcome) = words.split_once(' ').unwrap_or((words, ""));
+            Call {
+                id,
+                number: "N1".to_owned(),
+                operation: operation.to_owned(),
+                outcome: outcome.to_owned(),
+                detail: String::new(),
+                at_us: id,
+            }
+        };
+        (1_i64..).zip(words).map(call).collect()
+    }
+
+    #[test]
+    fn a_number_was_turned_down_when_its_last_sending_was_and_nothing_disagrees() {
+        let table: [(&[&str], bool); 15] = [
+            (&["send rejected", "query not_found"], true),
+            (&["send rejected", "query unknown", "query not_found"], true),
+            (&["send rejected", "query ", "query not_found"], true),
+            (&["send blocked", "query not_found", "send rejected", "query not_found"], true),
+            (&["send rejected", "cancel pending", "query not_found"], true),
+            (&["send rejected", "query pending", "query not_found"], false),
+            (&["send rejected", "query waiting", "query not_found"], false),
+            (&["send rejected", "query paid", "query not_found"], false),
+            (&["send rejected", "query refused", "query not_found"], false),
+            (&["send unknown", "query not_found", "send rejected", "query not_found"], false),
+            (&["send ", "query not_found", "send rejected", "query not_found"], false),
+            (&["send pending", "query not_found", "send rejected", "query not_found"], false),
+            (&["send rejected", "query not_found", "send blocked", "query not_found"], false),
+            (&["send rejected", "query not_found", "send ", "query not_found"], false),
+            (&["query not_found"], false),
+        ];
+        for (words, expected) in table {
+            let calls = calls(words);
+            assert_eq!(turned_down(&calls).is_some(), expected, "{words:?}");
+        }
+    }
+}

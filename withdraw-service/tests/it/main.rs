@@ -1,5 +1,6 @@
 //! The service as a whole, over gRPC, on every engine of this machine, with a ledger that can fail.
 
+mod alarms;
 mod batches;
 mod blocked;
 mod cancelling;
@@ -19,6 +20,7 @@ mod outcomes;
 mod payable;
 mod reading;
 mod remote;
+mod resending;
 mod restart;
 mod reviewing;
 mod store;
