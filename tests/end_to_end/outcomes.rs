@@ -11,6 +11,7 @@ use crate::support::{Stack, every_engine, first};
 const QUICK: &[(&str, &str)] = &[
     ("PAYOUT_BACKOFF_MIN", "20ms"),
     ("PAYOUT_BACKOFF_MAX", "200ms"),
+    ("PAYOUT_CONFIRM_BACKOFF_MAX", "200ms"),
     ("PAYOUT_CALL_TIMEOUT", "300ms"),
 ];
 

@@ -58,6 +58,7 @@ impl Three {
             ("PAYOUT_LEASE", "6s".to_owned()),
             ("PAYOUT_BACKOFF_MIN", "20ms".to_owned()),
             ("PAYOUT_BACKOFF_MAX", "500ms".to_owned()),
+            ("PAYOUT_CONFIRM_BACKOFF_MAX", "500ms".to_owned()),
         ];
         let [account, withdraw, gateway] =
             [account, withdraw, gateway].map(|address| format!("http://{address}"));

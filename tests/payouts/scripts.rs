@@ -113,6 +113,16 @@ const STATES: &[State] = &[
     state("blocked, asked", &[("create", "short_balance")], "query", 0),
     state("refused, asked", &[("create", "refuse")], "query", 0),
     state("failed and unknown, asked", &[("create", "fail"), ("create", "lose_reply")], "query", 0),
+    // What the payee confirms with was lost, so the second sending asks for it.
+    State {
+        only: "wechat",
+        ..state(
+            "waiting for the payee, sent for the package",
+            &[("create", "confirm"), ("create", "lose_reply")],
+            "create",
+            1,
+        )
+    },
     State {
         cancelled: true,
         only: "wechat",

@@ -19,6 +19,7 @@ const QUICK: &[(&str, &str)] = &[
     ("PAYOUT_CALL_TIMEOUT", "600ms"),
     ("PAYOUT_BACKOFF_MIN", "30ms"),
     ("PAYOUT_BACKOFF_MAX", "1s"),
+    ("PAYOUT_CONFIRM_BACKOFF_MAX", "1s"),
     ("PAYOUT_LEASE", "6s"),
     ("PAYOUT_UNKNOWN_LIMIT", "45s"),
     ("FLOAT_CHECK_EVERY", "1s"),

@@ -67,6 +67,12 @@ const OWN: &[Setting] = &[
     Setting::new("PAYOUT_BACKOFF_MIN", "200ms", "Pause before the first repetition; it doubles."),
     Setting::new("PAYOUT_BACKOFF_MAX", "60s", "The longest pause between repetitions."),
     Setting::new(
+        "PAYOUT_CONFIRM_BACKOFF_MAX",
+        "10m",
+        "The longest pause between repetitions while a payee has yet to confirm; \
+         PAYOUT_BACKOFF_MAX when that is longer.",
+    ),
+    Setting::new(
         "PAYOUT_LEASE",
         "10s",
         "How long an instance may work on one step before another one takes over; at least 1s more \
@@ -199,6 +205,7 @@ fn read_timing(values: &mut Values) -> Option<Timing> {
     });
     let backoff_min = values.read("PAYOUT_BACKOFF_MIN", positive);
     let backoff_max = values.read("PAYOUT_BACKOFF_MAX", positive);
+    let confirm_backoff_max = values.read("PAYOUT_CONFIRM_BACKOFF_MAX", positive);
     let unknown_limit = values.read("PAYOUT_UNKNOWN_LIMIT", positive);
     let pending_limit = values.read("PAYOUT_PENDING_LIMIT", positive);
     let lease = values.read("PAYOUT_LEASE", positive);
@@ -214,6 +221,7 @@ fn read_timing(values: &mut Values) -> Option<Timing> {
         ledger_timeout: LEDGER_TIMEOUT,
         backoff_min: backoff_min?,
         backoff_max: backoff_max?,
+        confirm_backoff_max: confirm_backoff_max?,
         unknown_limit: unknown_limit?,
         pending_limit: pending_limit?,
         lease: lease?,
@@ -257,6 +265,7 @@ mod tests {
         assert_eq!(config.database_url, "sqlite://./data/withdraw.db");
         let (timing, own) = (config.timing, Timing::default());
         assert_eq!((timing.lease, timing.pending_limit), (own.lease, own.pending_limit));
+        assert_eq!(timing.confirm_backoff_max, own.confirm_backoff_max);
         assert_eq!(config.float, FloatGuard::default());
         // What a killed instance had begun is taken over and finished within half a minute.
         assert_eq!(timing.lease, Duration::from_secs(10));
@@ -276,6 +285,7 @@ mod tests {
             ("WECHAT_PROVIDER", "alipay"),
             ("PAYOUT_CALL_TIMEOUT", "60s"),
             ("PAYOUT_BACKOFF_MIN", "0s"),
+            ("PAYOUT_CONFIRM_BACKOFF_MAX", "10"),
             ("PAYOUT_LEASE", "30"),
             ("PAYOUT_PENDING_LIMIT", "0s"),
             ("FLOAT_CHECK_EVERY", "999ms"),

@@ -93,9 +93,6 @@ pub struct SendRequest {
     pub body: Vec<u8>,
     /// SHA-256 of the body, hex.
     pub digest: String,
-    /// Whether what the payee confirms with is kept already; a provider that tells it once may be asked
-    /// for it again otherwise.
-    pub confirmation_kept: bool,
 }
 
 /// Who has to repair what keeps a payout from being made.
@@ -145,8 +142,16 @@ pub enum Answer {
     Pending {
         /// The provider's number; empty when it told none.
         third_trade_no: String,
+        /// The provider's word for how far it is, a listed one; empty when it told none.
+        state: String,
         /// What the app needs when the payee must confirm; told once, so it is kept.
         confirmation: Option<Confirmation>,
+    },
+    /// Accepted, and the payee must confirm. What they confirm with is told only in answer to the same
+    /// sending, so one whose answer was lost is made again.
+    Waiting {
+        /// The provider's number.
+        third_trade_no: String,
     },
     /// The number is not known there.
     NotFound,
@@ -167,6 +172,7 @@ impl Answer {
             Self::Rejected { .. } => "rejected",
             Self::Blocked { .. } => "blocked",
             Self::Pending { .. } => "pending",
+            Self::Waiting { .. } => "waiting",
             Self::NotFound => "not_found",
             Self::Unknown { .. } => "unknown",
         }
@@ -176,8 +182,11 @@ impl Answer {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Paid { third_trade_no } | Self::Pending { third_trade_no, .. } => {
+            Self::Paid { third_trade_no } | Self::Waiting { third_trade_no } => {
                 third_trade_no.clone()
+            }
+            Self::Pending { third_trade_no, state, .. } => {
+                format!("{state} {third_trade_no}").trim().to_owned()
             }
             Self::Refused { code, message }
             | Self::Rejected { code, message }
@@ -190,7 +199,7 @@ impl Answer {
     /// Accepted, and nothing else is known.
     #[must_use]
     pub const fn pending() -> Self {
-        Self::Pending { third_trade_no: String::new(), confirmation: None }
+        Self::Pending { third_trade_no: String::new(), state: String::new(), confirmation: None }
     }
 
     /// Says nothing, because of `why`.

@@ -17,9 +17,11 @@
 //!            │              ┌───────────────────────────────────────────────┘
 //!            │              ▼       provider_unknown, not_found
 //!            │           PAYING ◀─────────────────────────────▶ UNKNOWN
-//!            │            │   ▲           provider_pending        ▲ │ ▲
+//!            │            │   ▲           provider_pending,       ▲ │ ▲
+//!            │            │   │           provider_waiting        │ │ │
 //!            │            │   │ provider_blocked   provider_blocked │ │ │
-//!            │            │   │ provider_pending   provider_unknown │ │ │
+//!            │            │   │ provider_pending,  provider_unknown │ │ │
+//!            │            │   │ provider_waiting                    │ │ │
 //!            │            │   └───────────▶ BLOCKED ◀───────────────┘ │ │
 //!            │            │                    │ not_found stays:     │ │ ask_again
 //!            │            │                    │ sent again           │ │
@@ -160,6 +162,8 @@ named! {
         ProviderBlocked = 21 "provider_blocked",
         /// A person has the provider asked to take it back. What became of it is learned by asking.
         CancelPayout = 22 "cancel_payout",
+        /// The provider has it and the payee must confirm, but what they confirm with was lost.
+        ProviderWaiting = 23 "provider_waiting",
     }
 }
 
@@ -221,6 +225,10 @@ pub const fn next(status: Status, event: Event) -> Option<(Status, Option<Effect
         }
         (S::Paying | S::Unknown | S::Blocked, E::ProviderPending) => {
             (S::Paying, Some(Effect::Query))
+        }
+        // What the payee confirms with is told only in answer to the same bytes.
+        (S::Paying | S::Unknown | S::Blocked, E::ProviderWaiting) => {
+            (S::Paying, Some(Effect::Send))
         }
         (S::Paying | S::Unknown | S::Blocked, E::ProviderUnknown) => {
             (S::Unknown, Some(Effect::Query))

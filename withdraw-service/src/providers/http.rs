@@ -116,12 +116,6 @@ impl Http {
         Ok(Self { client, patience })
     }
 
-    /// How long a call may take as a whole.
-    #[must_use]
-    pub const fn patience(&self) -> Duration {
-        self.patience.call
-    }
-
     /// Makes a call.
     ///
     /// # Errors

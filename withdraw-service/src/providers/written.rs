@@ -49,7 +49,8 @@ mod tests {
         for other in [&["1900000002", "wx1"][..], &["1900000001", "wx2"], &["190000000", "1 wx1"]] {
             assert!(parts(&written, other).is_err(), "{other:?}");
         }
-        for strange in [&b""[..], b"{}", b"1900000001 wx1", b"\xff\n{}"] {
+        for strange in [&b""[..], b"{}", b"1900000001 wx1", b"\xff\n{}", b"1900000001\n{}", b"\n{}"]
+        {
             assert!(parts(strange, &["1900000001", "wx1"]).is_err());
         }
     }

@@ -83,13 +83,19 @@ impl Core {
                 w.review_remark.clone_from(message);
                 (Event::ProviderRefused, format!("{code}: {message}"))
             }
-            Answer::Pending { third_trade_no, confirmation } => {
+            Answer::Pending { third_trade_no, confirmation, .. } => {
                 learn_number(w, third_trade_no);
                 // Told once: a query that tells none takes nothing away.
                 if confirmation.is_some() {
                     w.confirmation.clone_from(confirmation);
                 }
                 (Event::ProviderPending, String::new())
+            }
+            Answer::Waiting { third_trade_no } => {
+                learn_number(w, third_trade_no);
+                let kept = w.confirmation.is_some();
+                let event = if kept { Event::ProviderPending } else { Event::ProviderWaiting };
+                (event, String::new())
             }
             Answer::NotFound => (Event::NotFound, String::new()),
             Answer::Blocked { .. } => (Event::ProviderBlocked, answer.detail()),
@@ -100,7 +106,15 @@ impl Core {
         free(&mut w.due);
         // Settling and releasing begin at once, asking again after a pause.
         let ends = matches!(event, Event::ProviderPaid | Event::ProviderRefused);
-        let delay_us = if ends { 0 } else { self.timing.backoff_us(w.due.tries) };
+        let delay_us = match answer {
+            _ if ends => 0,
+            Answer::Waiting { .. } | Answer::Pending { confirmation: Some(_), .. }
+                if w.confirmation.is_some() =>
+            {
+                self.timing.confirm_backoff_us(w.due.tries)
+            }
+            _ => self.timing.backoff_us(w.due.tries),
+        };
         let step = Step { reason: &reason, delay_us, ..Step::system(event, now_us) };
         advance(book, w, step)?;
         Ok(if ends { self.keep(book, w) } else { None })
@@ -130,7 +144,7 @@ impl Core {
                 let why = format!("the provider does not take this request: {}", answer.detail());
                 Some(("request_refused", why))
             }
-            Answer::Pending { .. } => {
+            Answer::Pending { .. } | Answer::Waiting { .. } => {
                 let asked_us = asked_since_us(conn, w, now_us).await?;
                 let why = "the provider did not finish within the limit";
                 past(asked_us, pending).then(|| late(why)).flatten()
@@ -252,7 +266,7 @@ fn turned_down(calls: &[Call]) -> Option<&Call> {
     let is = |call: &Call, words: &[&str]| words.contains(&call.outcome.as_str());
     let agrees = |call: &Call| match call.operation.as_str() {
         "send" => is(call, &["rejected", "blocked"]),
-        "query" => !is(call, &["pending", "paid", "refused"]),
+        "query" => !is(call, &["pending", "waiting", "paid", "refused"]),
         _ => true,
     };
     let last = calls.iter().rev().find(|call| call.operation == "send")?;
@@ -285,4 +299,49 @@ async fn evidence(conn: &mut Conn, w: &Withdrawal, now_us: i64) -> Result<String
         text.push_str(&format!(" [{} {ago} s ago: {outcome} {}]", call.operation, call.detail));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(words: &[&str]) -> Vec<Call> {
+        let call = |(id, words): (i64, &&str)| {
+            let (operation, outcome) = words.split_once(' ').unwrap_or((words, ""));
+            Call {
+                id,
+                number: "N1".to_owned(),
+                operation: operation.to_owned(),
+                outcome: outcome.to_owned(),
+                detail: String::new(),
+                at_us: id,
+            }
+        };
+        (1_i64..).zip(words).map(call).collect()
+    }
+
+    #[test]
+    fn a_number_was_turned_down_when_its_last_sending_was_and_nothing_disagrees() {
+        let table: [(&[&str], bool); 15] = [
+            (&["send rejected", "query not_found"], true),
+            (&["send rejected", "query unknown", "query not_found"], true),
+            (&["send rejected", "query ", "query not_found"], true),
+            (&["send blocked", "query not_found", "send rejected", "query not_found"], true),
+            (&["send rejected", "cancel pending", "query not_found"], true),
+            (&["send rejected", "query pending", "query not_found"], false),
+            (&["send rejected", "query waiting", "query not_found"], false),
+            (&["send rejected", "query paid", "query not_found"], false),
+            (&["send rejected", "query refused", "query not_found"], false),
+            (&["send unknown", "query not_found", "send rejected", "query not_found"], false),
+            (&["send ", "query not_found", "send rejected", "query not_found"], false),
+            (&["send pending", "query not_found", "send rejected", "query not_found"], false),
+            (&["send rejected", "query not_found", "send blocked", "query not_found"], false),
+            (&["send rejected", "query not_found", "send ", "query not_found"], false),
+            (&["query not_found"], false),
+        ];
+        for (words, expected) in table {
+            let calls = calls(words);
+            assert_eq!(turned_down(&calls).is_some(), expected, "{words:?}");
+        }
+    }
 }

@@ -63,6 +63,9 @@ pub struct Timing {
     pub backoff_min: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
+    /// The longest pause while a payee has yet to confirm and can; [`Timing::backoff_max`] when that is
+    /// longer. They take hours, and a notification has the provider asked at once.
+    pub confirm_backoff_max: Duration,
     /// How long an outcome may stay unknown before a person must decide.
     pub unknown_limit: Duration,
     /// How long a provider may work on a payout before a person must decide.
@@ -79,6 +82,7 @@ impl Default for Timing {
             ledger_timeout: LEDGER_TIMEOUT,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(60),
+            confirm_backoff_max: Duration::from_secs(600),
             unknown_limit: Duration::from_secs(24 * 3600),
             pending_limit: Duration::from_secs(72 * 3600),
             lease: Duration::from_secs(10),
@@ -90,8 +94,23 @@ impl Timing {
     /// The pause after `tries` vain tries, microseconds.
     #[must_use]
     pub fn backoff_us(&self, tries: i64) -> i64 {
+        self.doubled_us(tries, self.backoff_max)
+    }
+
+    /// The same while a payee has yet to confirm and can.
+    #[must_use]
+    pub fn confirm_backoff_us(&self, tries: i64) -> i64 {
+        self.doubled_us(tries, self.longest())
+    }
+
+    /// The longest of all pauses.
+    fn longest(&self) -> Duration {
+        self.backoff_max.max(self.confirm_backoff_max)
+    }
+
+    fn doubled_us(&self, tries: i64, longest: Duration) -> i64 {
         let doublings = u32::try_from(tries.clamp(0, 20)).unwrap_or(0);
-        micros(self.backoff_min.saturating_mul(1 << doublings).min(self.backoff_max))
+        micros(self.backoff_min.saturating_mul(1 << doublings).min(longest))
     }
 }
 
@@ -147,7 +166,7 @@ impl Core {
         Times {
             now_us,
             lease_until_us: ahead(self.timing.lease),
-            pause_until_us: ahead(self.timing.backoff_max),
+            pause_until_us: ahead(self.timing.longest()),
         }
     }
 
@@ -229,5 +248,9 @@ mod tests {
         let timing = Timing::default();
         let pauses = [0, 1, 2, 8, 9, 1_000_000, -1].map(|n| timing.backoff_us(n) / 1000);
         assert_eq!(pauses, [200, 400, 800, 51_200, 60_000, 60_000, 200]);
+        let confirming = [0, 8, 9, 11, 12, 20].map(|n| timing.confirm_backoff_us(n) / 1000);
+        assert_eq!(confirming, [200, 51_200, 102_400, 409_600, 600_000, 600_000]);
+        let impatient = Timing { confirm_backoff_max: Duration::from_secs(1), ..timing };
+        assert_eq!(impatient.confirm_backoff_us(20), impatient.backoff_us(20));
     }
 }

@@ -33,13 +33,29 @@ pub fn body_digest(body: &[u8]) -> String {
 #[derive(Debug, Clone)]
 pub struct Asked {
     call: i64,
-    what: What,
+    operation: Operation,
+    request: SendRequest,
 }
 
-#[derive(Debug, Clone)]
-enum What {
-    Send(SendRequest),
-    Query(SendRequest),
+/// What is done with a number that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    /// Send it, for the first time or because the provider does not know it.
+    Send,
+    /// Send the same again although the provider has it: for what the payee confirms with.
+    Fetch,
+    /// Ask about it.
+    Query,
+}
+
+impl Operation {
+    /// As it is recorded.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Send | Self::Fetch => "send",
+            Self::Query => "query",
+        }
+    }
 }
 
 impl Core {
@@ -143,8 +159,9 @@ impl Core {
         };
         book.attempt(attempt.clone());
         advance(book, w, Step::system(Event::AttemptWritten, now_us))?;
-        let call = book.begin_call(&attempt.number, "send", now_us);
-        Ok(Some(Asked { call, what: What::Send(request(attempt)) }))
+        let operation = Operation::Send;
+        let call = book.begin_call(&attempt.number, operation.name(), now_us);
+        Ok(Some(Asked { call, operation, request: request(attempt) }))
     }
 
     /// Sends or asks, whichever is right, and applies the answer.
@@ -164,24 +181,17 @@ impl Core {
                 self.store.write(move |conn| note_call(conn, claimed, now_us).boxed()).await?
             }
         };
-        let Some(Asked { call, what }) = asked else { return Ok(Ended::Stale) };
+        let Some(Asked { call, operation, request }) = asked else { return Ok(Ended::Stale) };
         // Whoever has the lease now asks; a sending from here could overtake what they learn.
         let lost = claimed.due.lease_until_us != 0 && self.now_us() >= claimed.due.lease_until_us;
-        if lost && matches!(what, What::Send(_)) {
+        if lost && operation != Operation::Query {
             return Ok(Ended::Stale);
         }
-        let (sent, future) = match what {
-            What::Send(request) => (true, provider.send(request)),
-            What::Query(request) => (false, provider.query(request)),
+        let called = match operation {
+            Operation::Send | Operation::Fetch => provider.send(request),
+            Operation::Query => provider.query(request),
         };
-        let answer = match self.called(future).await {
-            Answer::NotFound if sent => Answer::unknown("not found, in answer to a sending"),
-            // Only the answer to a sending says that this sending was turned down.
-            answer @ (Answer::Rejected { .. } | Answer::Blocked { .. }) if !sent => {
-                Answer::unknown(answer.detail())
-            }
-            answer => answer,
-        };
+        let answer = heard(operation, self.called(called).await);
         self.apply(claimed, call, answer).await
     }
 
@@ -193,6 +203,21 @@ impl Core {
             Ok(Err(_)) => Answer::unknown("the provider's adapter failed"),
             Err(_) => Answer::unknown("no answer in time"),
         }
+    }
+}
+
+/// What an answer says, in answer to that. Only a question tells that a number is not known, and only a
+/// sending that it was turned down: not one of a number that the provider has, whose payout stands
+/// whatever becomes of the repetition.
+fn heard(operation: Operation, answer: Answer) -> Answer {
+    match answer {
+        Answer::NotFound if operation != Operation::Query => {
+            Answer::unknown("not found, in answer to a sending")
+        }
+        Answer::Rejected { .. } | Answer::Blocked { .. } if operation != Operation::Send => {
+            Answer::unknown(answer.detail())
+        }
+        answer => answer,
     }
 }
 
@@ -216,13 +241,37 @@ fn void(book: &mut Book, w: &mut Withdrawal, reason: &str, now_us: i64) -> Resul
 /// An attempt as it goes out.
 pub(super) fn request(attempt: Attempt) -> SendRequest {
     let Attempt { number, payee_id, amount_minor, body, digest, .. } = attempt;
-    let confirmation_kept = false;
-    SendRequest { number, payee_id, amount_minor, body, digest, confirmation_kept }
+    SendRequest { number, payee_id, amount_minor, body, digest }
 }
 
-/// Notes the call that is made next. A number is sent for the first time, or again when the last thing
-/// the provider said of it is that it does not know it; in every other case it is asked about (G8). A
-/// sending waits while the channel is paused.
+/// What is right to do with a number now. It is sent for the first time, or again when the last thing the
+/// provider said of it is that it does not know it, or that the payee must confirm and we do not know
+/// with what; in every other case it is asked about (G8). What a person had taken back is not sent again.
+/// While the channel is paused nothing is sent: what the provider has is asked about, the rest waits
+/// (`None`).
+async fn right_now(
+    conn: &mut Conn,
+    w: &Withdrawal,
+    number: &str,
+    paused: bool,
+) -> Result<Option<Operation>, WriteError> {
+    if w.due.effect != Some(Effect::Send) || attempts::taken_back(conn, number).await? {
+        return Ok(Some(Operation::Query));
+    }
+    let last = attempts::last_asked(conn, number).await?;
+    let said = |outcome: &str| {
+        last.as_ref().is_some_and(|call| call.operation == "query" && call.outcome == outcome)
+    };
+    Ok(if last.is_none() || said("not_found") {
+        (!paused).then_some(Operation::Send)
+    } else if said("waiting") && w.confirmation.is_none() && !paused {
+        Some(Operation::Fetch)
+    } else {
+        Some(Operation::Query)
+    })
+}
+
+/// Notes the call that is made next, if there is one.
 async fn note_call(
     conn: &mut Conn,
     claimed: Withdrawal,
@@ -242,27 +291,19 @@ async fn note_call(
         return Ok(None);
     };
     if body_digest(&attempt.body) != attempt.digest {
-        tracing::error!(alarm = "attempt_changed", withdrawal = w.id, "not what was written");
+        let (alarm, number) = ("attempt_changed", attempt.number.as_str());
+        tracing::error!(alarm, number, withdrawal = w.id, "not what was written");
         return Ok(None);
     }
-    let last = attempts::last_asked(conn, &attempt.number).await?;
-    let unknown_there =
-        last.is_none_or(|call| call.operation == "query" && call.outcome == "not_found");
-    let send = unknown_there && w.due.effect == Some(Effect::Send);
-    if send && paused {
+    let Some(operation) = right_now(conn, &w, &attempt.number, paused).await? else {
         let hold = |book: &mut Book| {
             w.due.hold(WHEN_RESUMED);
             book.save(w.status, &mut w)
         };
         alone(conn, Needs::id(claimed.id), hold).await?;
         return Ok(None);
-    }
-    let operation = if send { "send" } else { "query" };
-    let begin = |book: &mut Book| Ok(book.begin_call(&attempt.number, operation, now_us));
+    };
+    let begin = |book: &mut Book| Ok(book.begin_call(&attempt.number, operation.name(), now_us));
     let call = alone(conn, Needs::default(), begin).await?;
-    // A paused channel sends nothing, not even to hear the package again.
-    let confirmation_kept = w.confirmation.is_some() || paused;
-    let request = SendRequest { confirmation_kept, ..request(attempt) };
-    let what = if send { What::Send(request) } else { What::Query(request) };
-    Ok(Some(Asked { call, what }))
+    Ok(Some(Asked { call, operation, request: request(attempt) }))
 }

@@ -91,6 +91,18 @@ pub async fn last_asked(conn: &mut Conn, number: &str) -> Result<Option<Call>, E
     on_engine!(conn, c => sqlx::query_as(SQL).bind(number).fetch_optional(&mut *c).await)
 }
 
+/// Whether a person had a number taken back, whatever became of it.
+///
+/// # Errors
+/// The database's.
+pub async fn taken_back(conn: &mut Conn, number: &str) -> Result<bool, Error> {
+    const SQL: &str =
+        "SELECT count(*) FROM provider_call WHERE number = $1 AND operation = 'cancel'";
+    let calls: i64 = on_engine!(conn, c =>
+        sqlx::query_scalar(SQL).bind(number).fetch_one(&mut *c).await?);
+    Ok(calls > 0)
+}
+
 const CALLS: &str = "SELECT c.* FROM provider_call c JOIN attempt a ON a.number = c.number \
     WHERE a.withdrawal_id = $1 ORDER BY c.id";
 

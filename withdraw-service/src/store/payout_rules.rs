@@ -57,7 +57,8 @@ const FAILED: [Status; 2] = [Status::Failing, Status::Failed];
 const UNSENT: [Status; 5] =
     [Status::Declined, Status::Refusing, Status::Refused, Status::Cancelling, Status::Cancelled];
 
-/// G8: one number at a time, sent again only after the provider said that it does not know it.
+/// G8: one number at a time, sent again only after the provider said that it does not know it, or that
+/// the payee must confirm what they were not told.
 fn never_pays_twice() -> Vec<Rule> {
     let (open, paid) = (any_of(&OPEN), any_of(&PAID));
     let rule = |told, sql: String| Rule { guarantee: "G8", told, sql };
@@ -84,7 +85,8 @@ fn never_pays_twice() -> Vec<Rule> {
              FROM provider_call WHERE operation <> 'cancel') c \
              JOIN attempt a ON a.number = c.number \
              WHERE c.operation = 'send' AND c.operation_before IS NOT NULL \
-             AND NOT (c.operation_before = 'query' AND c.outcome_before = 'not_found')"
+             AND NOT (c.operation_before = 'query' \
+             AND c.outcome_before IN ('not_found', 'waiting'))"
                 .to_owned(),
         ),
         rule(
@@ -136,7 +138,8 @@ fn never_returns_what_may_be_paid() -> Vec<Rule> {
                  (SELECT 1 FROM provider_call l WHERE l.number = s.number AND l.id <> s.id \
                  AND ((l.operation = 'send' AND (l.id > s.id \
                  OR l.outcome NOT IN ('rejected', 'blocked'))) \
-                 OR (l.operation = 'query' AND l.outcome IN ('pending', 'paid')))))"
+                 OR (l.operation = 'query' \
+                 AND l.outcome IN ('pending', 'waiting', 'paid')))))"
             ),
         ),
         rule(

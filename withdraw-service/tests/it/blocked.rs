@@ -15,7 +15,7 @@ use crate::harness::{ALICE, BOB, CAROL, Service, by, config};
 use crate::ledger::State;
 
 /// How a channel stands: whether it is paused, and why.
-async fn channel(service: &Service) -> anyhow::Result<(bool, String)> {
+pub async fn channel(service: &Service) -> anyhow::Result<(bool, String)> {
     let all = service.client.clone().list_channels(ListChannelsRequest {}).await?.into_inner();
     let found = all.channels.into_iter().find(|c| c.provider == "wechat");
     let found = found.context("no such channel")?;
@@ -23,7 +23,7 @@ async fn channel(service: &Service) -> anyhow::Result<(bool, String)> {
 }
 
 /// Every sending of a number was byte for byte the same.
-fn same_bytes(fake: &Fake) -> bool {
+pub fn same_bytes(fake: &Fake) -> bool {
     let asked = fake.asked();
     asked.windows(2).all(|two| two[0].number == two[1].number && two[0].body == two[1].body)
 }

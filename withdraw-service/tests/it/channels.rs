@@ -17,13 +17,13 @@ use crate::fake::{Fake, paid};
 use crate::harness::{BOB, CAROL, Service, by, config, failure, reason};
 use crate::store::{count, execute};
 
-async fn pause(service: &Service, provider: &str, reason: &str) -> Result<Channel, Failure> {
+pub async fn pause(service: &Service, provider: &str, reason: &str) -> Result<Channel, Failure> {
     let message = PauseChannelRequest { provider: provider.into(), reason: reason.into() };
     let answer = service.client.clone().pause_channel(by(CAROL, message)).await;
     Ok(answer.map_err(failure)?.into_inner())
 }
 
-async fn resume(service: &Service, provider: &str) -> Result<Channel, Failure> {
+pub async fn resume(service: &Service, provider: &str) -> Result<Channel, Failure> {
     let message = ResumeChannelRequest { provider: provider.into(), reason: "go on".into() };
     let answer = service.client.clone().resume_channel(by(CAROL, message)).await;
     Ok(answer.map_err(failure)?.into_inner())

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use cashout_common::clock::Clock;
 use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -30,6 +32,8 @@ struct Script {
     balance: Option<Result<Option<i64>, String>>,
     asked: Vec<Asked>,
     unpreparable: bool,
+    preparing: Option<(Clock, Duration)>,
+    remembers: Option<Duration>,
 }
 
 /// The provider. Once its script is used up it pays what is sent and knows no number.
@@ -67,6 +71,16 @@ impl Fake {
     /// Whether it can make requests of orders.
     pub fn cannot_prepare(&self, unpreparable: bool) {
         self.script().unpreparable = unpreparable;
+    }
+
+    /// How long it takes to make a request of an order, by that clock.
+    pub fn prepares_slowly(&self, clock: &Clock, takes: Duration) {
+        self.script().preparing = Some((clock.clone(), takes));
+    }
+
+    /// How long after a sending it can be asked about it.
+    pub fn remembers_for(&self, time: Duration) {
+        self.script().remembers = Some(time);
     }
 
     /// Everything it was asked so far.
@@ -123,7 +137,16 @@ pub fn to_confirm() -> Answer {
         app_id: "wx01".to_owned(),
         package: "affffddafdfafddffda==".to_owned(),
     };
-    Answer::Pending { third_trade_no: "P1".to_owned(), confirmation: Some(confirmation) }
+    Answer::Pending {
+        third_trade_no: "P1".to_owned(),
+        state: "WAIT_USER_CONFIRM".to_owned(),
+        confirmation: Some(confirmation),
+    }
+}
+
+/// The same, but what the payee confirms with is not told.
+pub fn waiting() -> Answer {
+    Answer::Waiting { third_trade_no: "P1".to_owned() }
 }
 
 impl Provider for Fake {
@@ -135,8 +158,12 @@ impl Provider for Fake {
     }
 
     fn prepare(&self, order: &Order) -> Result<Vec<u8>, Failure> {
-        if self.script().unpreparable {
+        let script = self.script();
+        if script.unpreparable {
             return Err(Failure::field("payee_name", "is required here"));
+        }
+        if let Some((clock, takes)) = &script.preparing {
+            clock.advance(*takes);
         }
         // In WeChat Pay's form, so that `verify` can read it.
         let (number, payee_id) = (&order.number, &order.payee_id);
@@ -159,6 +186,10 @@ impl Provider for Fake {
     fn query(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
         let answer = self.note("query", request).queries.pop_front();
         std::future::ready(answer.unwrap_or(Answer::NotFound)).boxed()
+    }
+
+    fn remembers(&self) -> Option<Duration> {
+        self.script().remembers
     }
 
     fn cancel(&self, request: SendRequest) -> BoxFuture<'static, Answer> {

@@ -61,6 +61,7 @@ pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
             ledger_timeout: LEDGER_TIMEOUT,
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(2),
+            confirm_backoff_max: Duration::from_secs(2),
             unknown_limit: Duration::from_secs(24 * 3600),
             pending_limit: Duration::from_secs(72 * 3600),
             lease: Duration::from_secs(30),
@@ -174,6 +175,25 @@ impl Service {
                 bail!("still {:?} instead of {status:?}", w.status());
             }
             self.clock.advance(Duration::from_millis(200));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until exactly these calls were made for a withdrawal and answered, letting time pass
+    /// meanwhile.
+    pub async fn until_calls(&self, id: i64, expected: &[&str]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let calls = self.calls(id).await?;
+            if calls == expected {
+                return Ok(());
+            }
+            let (begun, late) = (calls.len() <= expected.len(), Instant::now() > deadline);
+            ensure!(begun && !late, "{calls:?} instead of {expected:?}");
+            // No lease runs out while a call is under way.
+            if !calls.last().is_some_and(|call| call.ends_with(' ')) {
+                self.clock.advance(Duration::from_millis(200));
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

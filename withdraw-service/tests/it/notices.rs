@@ -29,7 +29,7 @@ async fn notify(
     Ok(told.into_inner())
 }
 
-async fn tells(service: &Service, body: String) -> anyhow::Result<()> {
+pub async fn tells(service: &Service, body: String) -> anyhow::Result<()> {
     let told = notify(service, "well", body).await?;
     ensure!(told.http_status == 200 && told.body == "success", "{told:?}");
     Ok(())

@@ -11,6 +11,7 @@ use cashout_proto::withdraw::v1::{
 use cashout_testing::databases;
 use withdraw_service::ports::ReleaseCause;
 
+use crate::fake::{Fake, lost, paid};
 use crate::harness::{ALICE, BOB, CAROL, Service, by, config, failure, manual, reason};
 use crate::ledger::State;
 
@@ -229,6 +230,47 @@ async fn a_payout_that_is_pending_too_long_becomes_a_case() -> anyhow::Result<()
         }
         ensure!(service.get(w.id).await?.status() == Status::Paying);
         service.clock.advance(Duration::from_secs(80_000));
+        service.until(w.id, Status::Paid).await?;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_returns_money_that_an_answer_which_came_too_late_says_was_paid()
+-> anyhow::Result<()> {
+    for database in databases("late_paid").await? {
+        let mut settings = config(&database)?;
+        settings.timing.unknown_limit = Duration::from_secs(2);
+        settings.timing.call_timeout = Duration::from_secs(60);
+        let fake = Fake::new(&[paid()], &vec![lost(); 20]);
+        let service = Service::paid_by(settings, &fake).await?;
+        let mut client = service.client.clone();
+        let w = service.request(1000).await?;
+        // The sending takes longer than its lease; meanwhile the payout becomes a case.
+        fake.hang.send_replace(true);
+        service.approve(w.id, BOB).await?;
+        service.until(w.id, Status::Unresolved).await?;
+        let decide = |resolution: Resolution, id| ResolveCaseRequest {
+            id,
+            resolution: resolution.into(),
+            reason: "seen in the console".to_owned(),
+            third_trade_no: String::new(),
+        };
+        fake.hang.send_replace(false);
+        for _ in 0..2000 {
+            if service.calls(w.id).await?.first().is_some_and(|call| call == "send paid") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        ensure!(service.get(w.id).await?.status() == Status::Unresolved, "too late to be applied");
+        let open = ListCasesRequest { open_only: true, ..Default::default() };
+        let case = client.list_cases(open).await?.into_inner().cases.pop().context("a case")?;
+        let returned = client.resolve_case(by(CAROL, decide(Resolution::NotPaid, case.id))).await;
+        ensure!(reason(returned.map_err(failure))? == Reason::InvalidArgument);
+        ensure!(service.ledger.state(&w.hold_key) == Some(State::Open));
+        client.resolve_case(by(CAROL, decide(Resolution::Paid, case.id))).await?;
         service.until(w.id, Status::Paid).await?;
         service.finish().await?;
     }

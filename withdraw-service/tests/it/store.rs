@@ -257,19 +257,11 @@ async fn the_sandbox_pays_a_number_once_and_keeps_its_books() -> anyhow::Result<
             amount_minor: 100,
             body: Vec::new(),
             digest: String::new(),
-            confirmation_kept: false,
         };
         let sent = |provider: &Sandbox, (order, payee_id, amount_minor): (Order, String, i64)| {
             let body = provider.prepare(&order).unwrap_or_default();
             let (number, digest) = (order.number, body_digest(&body));
-            provider.send(SendRequest {
-                number,
-                payee_id,
-                amount_minor,
-                body,
-                digest,
-                confirmation_kept: false,
-            })
+            provider.send(SendRequest { number, payee_id, amount_minor, body, digest })
         };
         let store = Store::open(&database.url).await?;
         let provider = Sandbox::new(store, Clock::set_at(NOON_US));

@@ -152,6 +152,15 @@ async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Resul
             "G9",
             "INSERT INTO provider_call SELECT 99, number, 'send', 'unknown', '', 0 FROM attempt WHERE withdrawal_id = 2",
         ),
+        // Turned down, says the last answer, but the provider has had it.
+        (
+            "G9",
+            "INSERT INTO provider_call SELECT 99, number, 'query', 'pending', '', 0 FROM attempt WHERE withdrawal_id = 2",
+        ),
+        (
+            "G9",
+            "INSERT INTO provider_call SELECT 99, number, 'query', 'waiting', '', 0 FROM attempt WHERE withdrawal_id = 2",
+        ),
         ("G9", "UPDATE attempt SET withdrawal_id = 3 WHERE withdrawal_id = 4"),
     ];
     for (guarantee, change) in changes {

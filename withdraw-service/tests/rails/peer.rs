@@ -1,7 +1,6 @@
 //! A scripted HTTP peer: it keeps what it was asked and answers with the bytes it is told to.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rails::key::PrivateKey;
@@ -39,8 +38,6 @@ impl Seen {
 pub enum Act {
     /// Answers with these bytes, then closes.
     Say(Vec<u8>),
-    /// The same after a while.
-    Late(Duration, Vec<u8>),
     /// Closes without a word.
     Close,
     /// Says nothing and keeps the connection.
@@ -86,13 +83,8 @@ impl Peer {
 async fn serve(mut stream: TcpStream, script: Script, log: Arc<Mutex<Vec<Seen>>>) {
     let Some(seen) = read(&mut stream).await else { return };
     log.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
-    let (pause, act) = match script(&seen) {
-        Act::Late(pause, bytes) => (pause, Act::Say(bytes)),
-        act => (Duration::ZERO, act),
-    };
-    tokio::time::sleep(pause).await;
-    match act {
-        Act::Say(bytes) | Act::Late(_, bytes) => {
+    match script(&seen) {
+        Act::Say(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
         }
@@ -189,25 +181,13 @@ pub fn order(payee_id: &str) -> Order {
 /// The sending of an order whose body was prepared.
 pub fn request(order: &Order, body: Vec<u8>) -> SendRequest {
     let (number, payee_id) = (order.number.clone(), order.payee_id.clone());
-    SendRequest {
-        number,
-        payee_id,
-        amount_minor: order.amount_minor,
-        body,
-        digest: String::new(),
-        confirmation_kept: false,
-    }
+    SendRequest { number, payee_id, amount_minor: order.amount_minor, body, digest: String::new() }
 }
 
 /// What the bytes of an order must say.
 pub fn asked(order: &Order) -> Told {
     let Order { number, payee_id, amount_minor, .. } = order.clone();
     Told { number, payee_id, amount_minor }
-}
-
-/// The same, of which the package is kept already.
-pub fn kept(request: SendRequest) -> SendRequest {
-    SendRequest { confirmation_kept: true, ..request }
 }
 
 /// An answer in one line, for tables.

@@ -80,6 +80,7 @@ fn short(answer: &Answer) -> String {
         Answer::Pending { confirmation, .. } => {
             if confirmation.is_some() { "pending, confirm" } else { "pending" }.to_owned()
         }
+        Answer::Waiting { .. } => "waiting".to_owned(),
         other => line(other),
     }
 }
@@ -89,8 +90,8 @@ async fn a_payee_confirms_expires_or_is_cancelled() -> anyhow::Result<()> {
     let Both { rails, sandbox, directory } = both(false).await?;
     let request = written(&rails.wechat, &small("P20260303000000000009", "o-waits"))?;
     assert_eq!(short(&rails.wechat.send(request.clone()).await), "pending, confirm");
-    let kept = crate::peer::kept(request.clone());
-    assert_eq!(short(&rails.wechat.query(kept).await), "pending");
+    assert_eq!(short(&rails.wechat.query(request.clone()).await), "waiting");
+    assert_eq!(short(&rails.wechat.send(request.clone()).await), "pending, confirm");
     let cancelled = rails.wechat.cancel(request.clone()).await;
     assert_eq!(cancelled.outcome(), "pending");
     rails.clock.advance(Duration::from_secs(60));

@@ -57,7 +57,8 @@ fn transfer(request: &SendRequest, node: &str, by_query: bool) -> Answer {
         _ if !number => Answer::unknown("not a number of the provider"),
         None => Answer::unknown("an unlisted state"),
         Some(State::Pending) => {
-            Answer::Pending { third_trade_no: told.order_id, confirmation: None }
+            let (third_trade_no, state) = (told.order_id, told.status);
+            Answer::Pending { third_trade_no, state, confirmation: None }
         }
         Some(State::Paid) if told.order_id.is_empty() => {
             Answer::unknown("paid, but without a number of the provider")

@@ -39,47 +39,48 @@ pub enum Asked {
     Cancel,
 }
 
-/// What an answer says, and whether the payee's confirmation is waited for.
+/// What an answer says.
 pub fn read(
     merchant: &Merchant,
     request: &SendRequest,
     asked: Asked,
     (status, body): (u16, &[u8]),
-) -> (Answer, bool) {
+) -> Answer {
     if status != 200 {
-        return (problem(asked, status, body), false);
+        return problem(asked, status, body);
     }
     let bill = match serde_json::from_slice::<Bill>(body) {
         Ok(bill) => bill,
-        Err(_) => return (Answer::unknown("an answer that cannot be read"), false),
+        Err(_) => return Answer::unknown("an answer that cannot be read"),
     };
     if let Some(why) = differs(merchant, request, asked, &bill) {
         tracing::error!(alarm = "answer_differs", provider = super::NAME, why, "not ours");
-        return (Answer::unknown(why), false);
+        return Answer::unknown(why);
     }
     match (asked, table::state(&bill.state)) {
-        (_, None) => (Answer::unknown("an unlisted state"), false),
+        (_, None) => Answer::unknown("an unlisted state"),
         // Only a query tells what became of it.
-        (Asked::Cancel, Some(_)) => (pending(bill, None), false),
-        (_, Some(State::Pending)) => (pending(bill, None), false),
-        (_, Some(State::Confirm)) => {
-            let package = bill.package_info.clone().filter(|package| !package.is_empty());
-            let confirmation = package.map(|package| Confirmation {
-                mch_id: merchant.mch_id.clone(),
-                app_id: merchant.app_id.clone(),
-                package,
-            });
-            (pending(bill, confirmation), true)
-        }
-        (_, Some(State::Paid)) => (Answer::Paid { third_trade_no: bill.transfer_bill_no }, false),
-        (_, Some(State::Failed)) => {
-            (table::failed(&bill.state, bill.fail_reason.as_deref()), false)
+        (Asked::Cancel, Some(_)) => pending(bill, None),
+        (_, Some(State::Pending)) => pending(bill, None),
+        (_, Some(State::Confirm)) => confirm(merchant, bill),
+        (_, Some(State::Paid)) => Answer::Paid { third_trade_no: bill.transfer_bill_no },
+        (_, Some(State::Failed)) => table::failed(&bill.state, bill.fail_reason.as_deref()),
+    }
+}
+
+/// The payee has to confirm. Only creating the bill tells with what.
+fn confirm(merchant: &Merchant, bill: Bill) -> Answer {
+    match bill.package_info.clone().filter(|package| !package.is_empty()) {
+        None => Answer::Waiting { third_trade_no: bill.transfer_bill_no },
+        Some(package) => {
+            let (mch_id, app_id) = (merchant.mch_id.clone(), merchant.app_id.clone());
+            pending(bill, Some(Confirmation { mch_id, app_id, package }))
         }
     }
 }
 
 fn pending(bill: Bill, confirmation: Option<Confirmation>) -> Answer {
-    Answer::Pending { third_trade_no: bill.transfer_bill_no, confirmation }
+    Answer::Pending { third_trade_no: bill.transfer_bill_no, state: bill.state, confirmation }
 }
 
 /// The code of an error; empty when there is none to be read.

@@ -1,10 +1,10 @@
 //! WeChat Pay, APIv3: transfer bills that the payee confirms.
 //!
 //! The package a payee confirms with is told by creating a bill and by nothing else. When that answer was
-//! lost, a query that finds the bill waiting sends the written attempt once more: same number, same bytes,
-//! so the provider answers with the bill that is there. This is done inside the query, until the package is
-//! kept. Not built: `GET /v3/certificates` (certificates come from files; new merchants
-//! have the public key). Must not know: withdrawals, gRPC, SQL.
+//! lost, a query that finds the bill waiting says so, and no more: whoever asked notes another sending of
+//! the written attempt before it is made. Same number, same bytes, so the provider answers with the bill
+//! that is there. Not built: `GET /v3/certificates` (certificates come from files; new merchants have the
+//! public key). Must not know: withdrawals, gRPC, SQL.
 
 mod answers;
 mod bill;
@@ -22,7 +22,6 @@ use cashout_proto::Failure;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::Method;
-use tokio::time::{Instant, timeout_at};
 
 pub use order::told;
 pub use settings::{Merchant, PlatformKey, Scene, belongs, signs_for};
@@ -67,23 +66,33 @@ impl Wechat {
         signed::call(self.parts(), (method, target, &current.serial), b"").await
     }
 
-    async fn created(&self, request: &SendRequest) -> (Answer, bool) {
+    async fn created(&self, request: &SendRequest) -> Answer {
         let (words, body) = match self.ours(request) {
             Ok(parts) => parts,
-            Err(foreign) => return (foreign, false),
+            Err(foreign) => return foreign,
         };
         let serial = words.first().copied().unwrap_or_default();
         if self.merchant.platform_key(serial).is_none() {
             let why = "the key this attempt was written with is not configured any more";
-            return (Answer::unknown(why), false);
+            return Answer::unknown(why);
         }
         let called = signed::call(self.parts(), (Method::POST, BILLS, serial), body).await;
+        self.read(request, Asked::Create, called)
+    }
+
+    /// What came of a call.
+    fn read(
+        &self,
+        request: &SendRequest,
+        asked: Asked,
+        called: Result<Reply, &'static str>,
+    ) -> Answer {
         match called {
             Ok(reply) => {
                 let told = (reply.status, reply.body.as_slice());
-                answers::read(&self.merchant, request, Asked::Create, told)
+                answers::read(&self.merchant, request, asked, told)
             }
-            Err(why) => (Answer::unknown(why), false),
+            Err(why) => Answer::unknown(why),
         }
     }
 
@@ -96,24 +105,9 @@ impl Wechat {
         if let Err(foreign) = self.ours(request) {
             return foreign;
         }
-        let until = Instant::now() + self.http.patience();
-        let number = &request.number;
-        let called = self.asked(Method::GET, &format!("{BILLS}/out-bill-no/{number}")).await;
-        let (answer, confirm) = match called {
-            Ok(reply) => {
-                let told = (reply.status, reply.body.as_slice());
-                answers::read(&self.merchant, request, Asked::Query, told)
-            }
-            Err(why) => (Answer::unknown(why), false),
-        };
-        if !confirm || request.confirmation_kept {
-            return answer;
-        }
-        // Within the time of the one call that this is to who waits: a sending must not go out later.
-        match timeout_at(until, self.created(request)).await {
-            Ok((with_package @ Answer::Pending { confirmation: Some(_), .. }, _)) => with_package,
-            _ => answer,
-        }
+        let target = format!("{BILLS}/out-bill-no/{}", request.number);
+        let called = self.asked(Method::GET, &target).await;
+        self.read(request, Asked::Query, called)
     }
 
     async fn cancelled(&self, request: &SendRequest) -> Answer {
@@ -121,13 +115,8 @@ impl Wechat {
             return foreign;
         }
         let target = format!("{BILLS}/out-bill-no/{}/cancel", request.number);
-        match self.asked(Method::POST, &target).await {
-            Ok(reply) => {
-                let told = (reply.status, reply.body.as_slice());
-                answers::read(&self.merchant, request, Asked::Cancel, told).0
-            }
-            Err(why) => Answer::unknown(why),
-        }
+        let called = self.asked(Method::POST, &target).await;
+        self.read(request, Asked::Cancel, called)
     }
 }
 
@@ -142,7 +131,7 @@ impl Provider for Wechat {
 
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
         let rail = self.clone();
-        let call = async move { rail.created(&request).await.0 };
+        let call = async move { rail.created(&request).await };
         observed(NAME, "send", call, Answer::outcome).boxed()
     }
 
