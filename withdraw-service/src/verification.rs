@@ -3,7 +3,7 @@
 
 mod rows;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use cashout_common::db::Database;
@@ -205,6 +205,10 @@ fn walks(facts: &Facts) -> Findings {
             wrong.push(format!("withdrawal {}: its status is not that of its history", w.id));
         }
     }
+    let there: HashSet<i64> = facts.withdrawals.iter().map(|w| w.id).collect();
+    let mut orphans: Vec<&i64> = at.keys().filter(|id| !there.contains(id)).collect();
+    orphans.sort_unstable();
+    wrong.extend(orphans.iter().map(|id| format!("withdrawal {id}: it has a history and is gone")));
     (facts.lines.len(), wrong)
 }
 

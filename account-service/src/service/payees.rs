@@ -108,7 +108,7 @@ impl Payees {
     /// # Errors
     /// When one does not open, or the database does not answer.
     pub async fn of_person(&self, user_id: i64) -> Result<Vec<Payee>, Failure> {
-        let rows = self.store.payees(&[user_id]).await.map_err(|e| database_failure(&e))?;
+        let rows = self.store.payees_of(user_id).await.map_err(|e| database_failure(&e))?;
         rows.iter().map(|row| self.sealer.opened_or_told(row).map_err(failure)).collect()
     }
 

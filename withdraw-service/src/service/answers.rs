@@ -73,13 +73,13 @@ impl Core {
         let now_us = self.now_us();
         let (event, reason) = match answer {
             Answer::Paid { third_trade_no } => {
-                book.end_attempt(w.id, "paid");
+                book.end_attempt(&w.trade_no, "paid");
                 learn_number(w, third_trade_no);
                 w.paid_at_us = now_us;
                 (Event::ProviderPaid, String::new())
             }
             Answer::Refused { code, message } => {
-                book.end_attempt(w.id, "failed");
+                book.end_attempt(&w.trade_no, "failed");
                 w.review_remark.clone_from(message);
                 (Event::ProviderRefused, format!("{code}: {message}"))
             }

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::domain::lane::Lane;
 
 /// Most effects of one lane carried out at a time.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 
 /// The places of all lanes.
 #[derive(Debug)]

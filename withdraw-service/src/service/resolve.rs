@@ -125,7 +125,7 @@ fn found(
 ) -> Event {
     match given.finding {
         Finding::Paid => {
-            book.end_attempt(w.id, "paid");
+            book.end_attempt(&w.trade_no, "paid");
             if !given.third_trade_no.is_empty() {
                 w.third_trade_no.clone_from(&given.third_trade_no);
             }
@@ -134,7 +134,7 @@ fn found(
             Event::ResolvePaid
         }
         Finding::NotPaid => {
-            book.end_attempt(w.id, "failed");
+            book.end_attempt(&w.trade_no, "failed");
             w.review_remark.clone_from(&given.reason);
             core.lease(w);
             Event::ResolveNotPaid

@@ -86,7 +86,7 @@ pub(super) struct Changes {
     pub(super) lines: Vec<Line>,
     pub(super) reviews: Vec<Review>,
     pub(super) attempts: Vec<Attempt>,
-    pub(super) ended: Vec<(i64, &'static str)>,
+    pub(super) ended: Vec<(String, &'static str)>,
     pub(super) calls: Vec<Call>,
     pub(super) heard: Vec<Heard>,
     pub(super) answers: Vec<Answer>,
@@ -272,9 +272,9 @@ impl Book {
         self.job.attempts.push(attempt);
     }
 
-    /// Ends the live attempt of a withdrawal, if there is one.
-    pub fn end_attempt(&mut self, withdrawal_id: i64, state: &'static str) {
-        self.job.ended.push((withdrawal_id, state));
+    /// Ends the attempt of that number, if it is live.
+    pub fn end_attempt(&mut self, number: &str, state: &'static str) {
+        self.job.ended.push((number.to_owned(), state));
     }
 
     /// Notes that a call is about to be made; gives its id.

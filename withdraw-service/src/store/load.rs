@@ -72,14 +72,14 @@ pub(super) async fn head(conn: &mut Conn) -> Result<Begun, Error> {
     Ok(row.into())
 }
 
-/// By id, and by person and key; the one leaves out what the other takes. Uses `withdrawal_by_key`.
+/// By id, and by person and key; the one leaves out what the other takes. Uses `withdrawal_by_key`: looked
+/// up row by row, because a join may be planned to read the whole index first.
 static ROWS: LazyLock<Statement<3>> = LazyLock::new(|| {
     let then = concat!(
         "SELECT ",
         columns!(),
-        " FROM d JOIN withdrawal w ON w.id = d.id UNION ALL SELECT ",
-        columns!(),
-        " FROM d JOIN withdrawal w ON w.user_id = d.user_id AND w.request_key = d.request_key"
+        " FROM d JOIN withdrawal w ON w.id = coalesce(d.id, (SELECT k.id FROM withdrawal k \
+          WHERE k.user_id = d.user_id AND k.request_key = d.request_key))"
     );
     let keys = [("user_id", Kind::MaybeInt), ("request_key", Kind::MaybeText)];
     Statement::new([("id", Kind::MaybeInt), keys[0], keys[1]], then)

@@ -140,11 +140,12 @@ static ATTEMPTS: LazyLock<Statement<9>> = LazyLock::new(|| {
     insert("attempt", columns, "")
 });
 
-/// Uses `attempt_one_live`.
-static ENDED: LazyLock<Statement<2>> = LazyLock::new(|| {
+/// The state it has to have is a value like others: said as a constant it would offer the index of all live
+/// attempts, and a plan that reads the whole of it.
+static ENDED: LazyLock<Statement<3>> = LazyLock::new(|| {
     let sql = "UPDATE attempt SET state = d.state FROM d \
-        WHERE attempt.withdrawal_id = d.withdrawal_id AND attempt.state = 'live'";
-    Statement::new([("withdrawal_id", Int), ("state", Text)], sql)
+        WHERE attempt.number = d.number AND attempt.state = d.read_state";
+    Statement::new([("number", Text), ("read_state", Text), ("state", Text)], sql)
 });
 
 static CALLS: LazyLock<Statement<6>> = LazyLock::new(|| {
@@ -286,7 +287,9 @@ impl Book {
         let certain: usize = parts.iter().map(Part::rows).sum();
         // An attempt that a person ended already, a call that was answered already: no row, no matter.
         let ended =
-            ENDED.over(c.ended.iter().map(|(id, state)| [Cell::Int(*id), Cell::Text(state)]));
+            ENDED.over(c.ended.iter().map(|(number, state)| {
+                [Cell::Text(number), Cell::Text("live"), Cell::Text(state)]
+            }));
         let heard = HEARD.over(
             c.heard
                 .iter()

@@ -10,6 +10,7 @@ mod crash;
 mod declined;
 mod fake;
 mod float;
+mod growth;
 mod harness;
 mod keys;
 mod lanes;

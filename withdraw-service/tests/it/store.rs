@@ -36,13 +36,14 @@ pub async fn count(url: &str, sql: &'static str) -> anyhow::Result<i64> {
 pub async fn unlock(database: &TestDatabase) -> anyhow::Result<()> {
     let locks = match database.engine {
         "sqlite" => {
-            "DROP TRIGGER history_no_update; DROP TRIGGER notification_no_update; \
+            "DROP TRIGGER withdrawal_no_delete; DROP TRIGGER history_no_update; DROP TRIGGER notification_no_update; \
              DROP TRIGGER attempt_no_update; DROP TRIGGER attempt_ends_once; \
              DROP TRIGGER attempt_no_delete; DROP TRIGGER provider_call_no_update; \
              DROP TRIGGER provider_call_answered_once; DROP TRIGGER provider_call_no_delete"
         }
         _ => {
-            "ALTER TABLE history DISABLE TRIGGER USER; \
+            "ALTER TABLE withdrawal DISABLE TRIGGER USER; \
+             ALTER TABLE history DISABLE TRIGGER USER; \
              ALTER TABLE notification DISABLE TRIGGER USER; \
              ALTER TABLE attempt DISABLE TRIGGER USER; \
              ALTER TABLE provider_call DISABLE TRIGGER USER"
@@ -53,7 +54,8 @@ pub async fn unlock(database: &TestDatabase) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_was_recorded_is_never_changed_and_told_once() -> anyhow::Result<()> {
-    const ALWAYS: [&str; 19] = [
+    const ALWAYS: [&str; 20] = [
+        "DELETE FROM withdrawal",
         "UPDATE history SET reason = 'x'",
         "DELETE FROM history",
         "UPDATE attempt SET number = 'x'",

@@ -54,7 +54,8 @@ fn locked(change: &str) -> bool {
     let tables = ["history", "notification", "attempt", "provider_call"];
     let about = |verb: &str| tables.iter().any(|t| change.starts_with(&format!("{verb} {t} ")));
     let ends = change.ends_with("SET state = 'failed' WHERE state = 'live'");
-    (about("UPDATE") || about("DELETE FROM")) && !ends
+    let gone = change.starts_with("DELETE FROM withdrawal ");
+    (about("UPDATE") || about("DELETE FROM") || gone) && !ends
 }
 
 /// Changes a database behind the service's back, after its locks were taken off; gives what `verify` says.
@@ -162,6 +163,8 @@ async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Resul
             "INSERT INTO provider_call SELECT 99, number, 'query', 'waiting', '', 0 FROM attempt WHERE withdrawal_id = 2",
         ),
         ("G9", "UPDATE attempt SET withdrawal_id = 3 WHERE withdrawal_id = 4"),
+        // A withdrawal that is gone, of which nothing but its history is left.
+        ("G11", "DELETE FROM withdrawal WHERE id = 3"),
     ];
     for (guarantee, change) in changes {
         for database in databases("tampered").await? {

@@ -26,7 +26,7 @@ use crate::summary::median;
 /// Not counted: all callers begin at once, and it takes a few cash-outs until they have spread.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Callers at a time.
-pub const IN_FLIGHT: usize = 64;
+pub const IN_FLIGHT: usize = 256;
 /// Connections of all gRPC callers together; of JSON each caller has one.
 const CHANNELS: usize = 4;
 

@@ -36,7 +36,7 @@ use steps::Steps;
 use store::CashOut;
 
 /// Payouts at a time, as many as callers: nobody waits for a worker.
-const WORKERS: usize = 64;
+const WORKERS: usize = 256;
 
 /// The server.
 struct Textbook {
