@@ -3,5 +3,6 @@
 
 pub mod payees;
 pub mod poster;
+mod posting;
 pub mod releases;
 pub mod resealing;

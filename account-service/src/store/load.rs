@@ -61,6 +61,42 @@ pub async fn touched(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> 
     load_counters(conn, book, commands).await
 }
 
+/// Whether the book has everything that these commands touch and they change balances and holds only:
+/// then nothing has to be read for them, and one statement writes what they change.
+#[must_use]
+pub fn at_hand(book: &Book, commands: &[Command]) -> bool {
+    let plain = |command: &Command| match command {
+        Command::Post(_)
+        | Command::PostAll(_)
+        | Command::Place { .. }
+        | Command::Settle { .. }
+        | Command::Release { .. } => true,
+        Command::Open { .. }
+        | Command::Adjust { .. }
+        | Command::Abandon { .. }
+        | Command::SetLock { .. }
+        | Command::SetOverdraft { .. } => false,
+    };
+    let there = |command: &Command| {
+        let held = command.hold().map(|key| book.hold(key));
+        let held = held.map(|hold| hold.and_then(|hold| book.account(hold.account_id)));
+        if held.is_some_and(|account| account.is_none()) {
+            return false;
+        }
+        let mut currencies = held.flatten().map(|account| account.currency).into_iter();
+        let mut accounts = command.accounts().map(|which| match which {
+            Which::Id(id) => book.account(id).map(|account| account.currency),
+            Which::Person(user, currency) => {
+                book.owned(&Owner::Person(user), currency).map(|account| account.currency)
+            }
+        });
+        let counted =
+            |currency| command.counters().all(|name| book.counter(name, currency).is_some());
+        currencies.all(counted) && accounts.all(|currency| currency.is_some_and(counted))
+    };
+    commands.iter().all(|command| plain(command) && there(command))
+}
+
 /// Loads what is stored under the keys of `commands`.
 ///
 /// # Errors

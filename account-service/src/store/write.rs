@@ -16,16 +16,44 @@ pub enum Written {
     Stale,
 }
 
+/// A batch made ready for PostgreSQL: one statement, which is a transaction of its own. It no longer
+/// needs the book it was made of.
+pub struct Ready(write_postgres::Statement);
+
+impl Ready {
+    /// What the book wants written; `None` when that takes more than one statement.
+    ///
+    /// # Errors
+    /// When a value cannot be put into a statement.
+    pub fn of(book: &Book) -> Result<Option<Self>, sqlx::Error> {
+        let one = in_one_statement(book);
+        one.then(|| write_postgres::Statement::of(book).map(Self)).transpose()
+    }
+
+    /// Writes it, if nobody else has written since it was computed.
+    ///
+    /// # Errors
+    /// When the database refuses or does not answer; after a lost connection the outcome is unknown.
+    pub async fn write(self, conn: &mut Conn) -> Result<Written, sqlx::Error> {
+        match conn {
+            Engine::Postgres(c) => self.0.run(c).await.or_else(stale_or),
+            Engine::Sqlite(_) => Err(sqlx::Error::Protocol("not a statement for this".to_owned())),
+        }
+    }
+}
+
+/// One statement is a transaction of its own on PostgreSQL and saves two round trips.
+fn in_one_statement(book: &Book) -> bool {
+    book.changes.new_accounts.is_empty() && book.changes.receipts.is_empty()
+}
+
 /// Writes the book's changes and commits them. `locked` says that the write lock is held already, in a
 /// transaction which this ends.
 ///
 /// # Errors
 /// When the database refuses or does not answer; after a lost connection the outcome is unknown.
 pub async fn changes(conn: &mut Conn, book: &Book, locked: bool) -> Result<Written, sqlx::Error> {
-    // One statement is a transaction of its own on PostgreSQL and saves two round trips.
-    let one_statement = matches!(conn, Engine::Postgres(_))
-        && book.changes.new_accounts.is_empty()
-        && book.changes.receipts.is_empty();
+    let one_statement = matches!(conn, Engine::Postgres(_)) && in_one_statement(book);
     if locked || !one_statement {
         if !locked {
             // The head first, as everybody does: two instances never wait for each other.

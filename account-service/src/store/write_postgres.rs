@@ -1,7 +1,9 @@
 //! A batch on PostgreSQL: one statement with an array per column, guarded by the head's version.
 
+use std::sync::Arc;
+
 use sqlx::postgres::PgArguments;
-use sqlx::{PgConnection, Postgres};
+use sqlx::{Arguments, Encode, PgConnection, Postgres, Type};
 
 use super::rows::{facts_text, state_number};
 use super::write::{Row, Written, receipt_text};
@@ -64,66 +66,125 @@ pub(super) async fn changes(c: &mut PgConnection, book: &Book) -> Result<Written
             .execute(&mut *c)
             .await?;
     }
-    let accounts: Vec<&Account> =
-        book.changes.accounts.iter().filter_map(|id| book.account(*id)).collect();
-    let holds: Vec<&Hold> = book.changes.holds.iter().filter_map(|key| book.hold(key)).collect();
-    let entries: Vec<&Entry> = book.changes.entries.iter().map(AsRef::as_ref).collect();
-    let head = &book.head;
-    let sql = if holds.is_empty() { CHANGES } else { CHANGES_WITH_HOLDS };
-    let mut query = sqlx::query_scalar::<_, i64>(sql)
-        .bind(head.version)
-        .bind(head.last_entry_id)
-        .bind(head.last_account_id)
-        .bind(head.last_hold_id)
-        .bind(head.last_time_us)
-        .bind(&head.hash[..])
-        .bind(column(&accounts, |a| a.id))
-        .bind(column(&accounts, |a| Row::of(a).balance))
-        .bind(column(&accounts, |a| a.overdraft_limit))
-        .bind(column(&accounts, |a| a.locked_at))
-        .bind(column(&accounts, |a| a.updated_at))
-        .bind(column(&entries, |e| e.id))
-        .bind(column(&entries, |e| e.account_id))
-        .bind(column(&entries, |e| e.seq))
-        .bind(column(&entries, |e| e.transfer_id))
-        .bind(column(&entries, |e| e.key.as_ref().map(|(key, _)| &**key)))
-        .bind(column(&entries, |e| e.key.as_ref().map(|(_, digest)| &digest[..])))
-        .bind(column(&entries, |e| i64::from(e.kind.row().number)))
-        .bind(column(&entries, |e| e.available_delta))
-        .bind(column(&entries, |e| e.frozen_delta))
-        .bind(column(&entries, |e| e.available_after))
-        .bind(column(&entries, |e| e.frozen_after))
-        .bind(column(&entries, |e| e.income_total))
-        .bind(column(&entries, |e| e.withdrawn_total))
-        .bind(column(&entries, |e| e.last_income_at))
-        .bind(column(&entries, |e| (e.overdraft_limit != 0).then_some(e.overdraft_limit)))
-        .bind(column(&entries, |e| e.side.account_id()))
-        .bind(column(&entries, |e| e.hold.as_ref().map(|(id, _)| *id)))
-        .bind(column(&entries, |e| facts_text(&e.facts)))
-        .bind(column(&entries, |e| e.created_at))
-        .bind(column(&entries, |e| &e.hash[..]));
-    if !holds.is_empty() {
-        query = bind_holds(query, &holds);
-    }
-    let guarded = query.fetch_one(c).await?;
-    Ok(if guarded == 1 { Written::Done } else { Written::Stale })
+    Statement::of(book)?.run(c).await
 }
 
-type Query<'q> = sqlx::query::QueryScalar<'q, Postgres, i64, PgArguments>;
+/// The one statement of a batch with its values.
+pub(super) struct Statement {
+    sql: &'static str,
+    values: PgArguments,
+}
 
-fn bind_holds<'q>(query: Query<'q>, holds: &[&'q Hold]) -> Query<'q> {
-    query
-        .bind(column(holds, |h| h.id))
-        .bind(column(holds, |h| &*h.key))
-        .bind(column(holds, |h| h.account_id))
-        .bind(column(holds, |h| h.amount))
-        .bind(column(holds, |h| i64::from(h.kind.row().number)))
-        .bind(column(holds, |h| state_number(h.state)))
-        .bind(column(holds, |h| h.settled))
-        .bind(column(holds, |h| h.released))
-        .bind(column(holds, |h| h.release_at))
-        .bind(column(holds, |h| h.created_at))
-        .bind(column(holds, |h| h.ended_at))
+impl Statement {
+    /// What the book wants written of entries, accounts that are there, and holds.
+    ///
+    /// # Errors
+    /// When a value cannot be encoded.
+    pub(super) fn of(book: &Book) -> Result<Self, sqlx::Error> {
+        let accounts: Vec<&Account> =
+            book.changes.accounts.iter().filter_map(|id| book.account(*id)).collect();
+        let holds: Vec<&Hold> =
+            book.changes.holds.iter().filter_map(|key| book.hold(key)).collect();
+        let mut values = Values::default();
+        head(&mut values, book);
+        account_columns(&mut values, &accounts);
+        entry_columns(&mut values, &book.changes.entries);
+        if !holds.is_empty() {
+            hold_columns(&mut values, &holds);
+        }
+        let sql = if holds.is_empty() { CHANGES } else { CHANGES_WITH_HOLDS };
+        Ok(Self { sql, values: values.end()? })
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn run(self, c: &mut PgConnection) -> Result<Written, sqlx::Error> {
+        let query = sqlx::query_scalar_with::<_, i64, _>(self.sql, self.values);
+        Ok(if query.fetch_one(c).await? == 1 { Written::Done } else { Written::Stale })
+    }
+}
+
+/// Values in the order of their numbers; the first that cannot be encoded ends it.
+#[derive(Default)]
+struct Values {
+    arguments: PgArguments,
+    failed: Option<sqlx::error::BoxDynError>,
+}
+
+impl Values {
+    fn add<'v, T: Encode<'v, Postgres> + Type<Postgres>>(&mut self, value: T) {
+        if let Err(error) = self.arguments.add(value) {
+            self.failed = self.failed.take().or(Some(error));
+        }
+    }
+
+    fn column<'v, R, T>(&mut self, rows: &'v [R], value: impl Fn(&'v R) -> T)
+    where
+        Vec<T>: Encode<'v, Postgres> + Type<Postgres>,
+    {
+        self.add(rows.iter().map(value).collect::<Vec<T>>());
+    }
+
+    fn end(self) -> Result<PgArguments, sqlx::Error> {
+        self.failed.map_or(Ok(self.arguments), |error| Err(sqlx::Error::Encode(error)))
+    }
+}
+
+fn head(values: &mut Values, book: &Book) {
+    let head = &book.head;
+    values.add(head.version);
+    values.add(head.last_entry_id);
+    values.add(head.last_account_id);
+    values.add(head.last_hold_id);
+    values.add(head.last_time_us);
+    values.add(&head.hash[..]);
+}
+
+fn account_columns(values: &mut Values, rows: &[&Account]) {
+    values.column(rows, |a| a.id);
+    values.column(rows, |a| Row::of(a).balance);
+    values.column(rows, |a| a.overdraft_limit);
+    values.column(rows, |a| a.locked_at);
+    values.column(rows, |a| a.updated_at);
+}
+
+fn entry_columns(values: &mut Values, rows: &[Arc<Entry>]) {
+    values.column(rows, |e| e.id);
+    values.column(rows, |e| e.account_id);
+    values.column(rows, |e| e.seq);
+    values.column(rows, |e| e.transfer_id);
+    values.column(rows, |e| e.key.as_ref().map(|(key, _)| &**key));
+    values.column(rows, |e| e.key.as_ref().map(|(_, digest)| &digest[..]));
+    values.column(rows, |e| i64::from(e.kind.row().number));
+    values.column(rows, |e| e.available_delta);
+    values.column(rows, |e| e.frozen_delta);
+    values.column(rows, |e| e.available_after);
+    values.column(rows, |e| e.frozen_after);
+    values.column(rows, |e| e.income_total);
+    values.column(rows, |e| e.withdrawn_total);
+    values.column(rows, |e| e.last_income_at);
+    values.column(rows, |e| (e.overdraft_limit != 0).then_some(e.overdraft_limit));
+    values.column(rows, |e| e.side.account_id());
+    values.column(rows, |e| e.hold.as_ref().map(|(id, _)| *id));
+    values.column(rows, |e| facts_text(&e.facts));
+    values.column(rows, |e| e.created_at);
+    values.column(rows, |e| &e.hash[..]);
+}
+
+fn hold_columns(values: &mut Values, rows: &[&Hold]) {
+    values.column(rows, |h| h.id);
+    values.column(rows, |h| &*h.key);
+    values.column(rows, |h| h.account_id);
+    values.column(rows, |h| h.amount);
+    values.column(rows, |h| i64::from(h.kind.row().number));
+    values.column(rows, |h| state_number(h.state));
+    values.column(rows, |h| h.settled);
+    values.column(rows, |h| h.released);
+    values.column(rows, |h| h.release_at);
+    values.column(rows, |h| h.created_at);
+    values.column(rows, |h| h.ended_at);
 }
 
 fn column<'r, T, V>(rows: &[&'r T], value: impl Fn(&'r T) -> V) -> Vec<V> {

@@ -1,0 +1,119 @@
+//! A batch that is written while the next one is computed.
+//!
+//! Must not know: what to do with a batch that could not be written, see `tries`.
+
+use cashout_common::db::{Engine, bounded};
+use tokio::task::JoinError;
+
+use super::tries::keys_of_refused;
+use super::{Batch, News, REMEMBERED, Results, UnderWay, Worker, WrittenOn, answer};
+use crate::domain::{Command, apply};
+use crate::service::poster::PostError;
+use crate::store::load;
+use crate::store::write::{Ready, Written};
+
+impl Worker {
+    /// Computes a batch and makes it ready to be written in one statement, after what is under way.
+    /// `None` when that cannot be: something has to be read first or is not plain, nothing changes, or
+    /// what is remembered turned out to be wrong. What was computed is forgotten then.
+    pub(super) async fn start(&mut self, commands: &[Command]) -> Option<(Results, Ready, News)> {
+        let postgres = matches!(self.store.database().readers(), Engine::Postgres(_));
+        if !postgres || self.book.head.version == 0 || !load::at_hand(&self.book, commands) {
+            return None;
+        }
+        let results = self.compute(commands);
+        if self.book.changes.is_empty() {
+            return None;
+        }
+        let ready = Ready::of(&self.book);
+        let news = self.news();
+        self.book.end_batch(REMEMBERED, true);
+        if !self.settle().await {
+            return None;
+        }
+        let known = self.known_by_now(commands, &results).await;
+        match (ready, known) {
+            (Ok(Some(ready)), Ok(false)) => Some((results, ready, news)),
+            _ => {
+                self.book.forget(Default::default());
+                None
+            }
+        }
+    }
+
+    /// Whether a key of what was refused is stored: then it is the repetition of a command that was
+    /// carried out. A trusting run does not know old keys; one that is written twice breaks a unique key,
+    /// but a refusal writes nothing.
+    async fn known_by_now(
+        &mut self,
+        commands: &[Command],
+        results: &Results,
+    ) -> Result<bool, sqlx::Error> {
+        let keys = keys_of_refused(commands, results);
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        let mut conn = self.connection().await?;
+        let known = bounded(load::any_known(&mut conn, &keys)).await?;
+        self.conn = Some(conn);
+        Ok(known)
+    }
+
+    fn compute(&mut self, commands: &[Command]) -> Results {
+        self.book.begin_batch();
+        let now_us = self.clock.now_us();
+        commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect()
+    }
+
+    /// Has a batch written while this task does something else.
+    pub(super) fn write_on(
+        &mut self,
+        batch: Batch,
+        (results, ready, news): (Results, Ready, News),
+    ) {
+        let (conn, database) = (self.conn.take(), self.store.database().clone());
+        let writing = tokio::spawn(async move {
+            let mut conn = match conn {
+                Some(conn) => conn,
+                None => bounded(database.connect()).await?,
+            };
+            let written = bounded(ready.write(&mut conn)).await?;
+            Ok((conn, written))
+        });
+        self.under_way = Some(UnderWay { batch, results, news, writing });
+    }
+
+    /// Waits for what is under way and answers it; false when it has to be carried out anew, and what
+    /// was computed after it is worth nothing.
+    pub(super) async fn settle(&mut self) -> bool {
+        match &mut self.under_way {
+            Some(under_way) => {
+                let written = (&mut under_way.writing).await;
+                self.written(written).await
+            }
+            None => true,
+        }
+    }
+
+    pub(super) async fn written(&mut self, written: Result<WrittenOn, JoinError>) -> bool {
+        let Some(UnderWay { batch, results, news, .. }) = self.under_way.take() else {
+            return true;
+        };
+        match written {
+            Ok(Ok((conn, Written::Done))) => {
+                self.conn = Some(conn);
+                self.healthy.send_if_modified(|known| !std::mem::replace(known, true));
+                self.tell(&news);
+                let results = results.into_iter().map(|r| r.map_err(PostError::Refused));
+                answer(batch.replies, results.collect());
+                return true;
+            }
+            Ok(Ok((conn, Written::Stale))) => self.conn = Some(conn),
+            // Nobody knows whether it is there; its keys will tell.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        self.book.forget(Default::default());
+        self.carry_out(batch).await;
+        false
+    }
+}

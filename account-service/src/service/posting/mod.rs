@@ -1,0 +1,180 @@
+//! The work behind the poster: batches of commands, each computed in memory and written at once.
+//!
+//! Two ways to run a batch: *trusting* what is remembered, guarded by the head's version; and, when
+//! that guard or a unique key says no, *careful*: under the write lock, with everything read again.
+//!
+//! While a long queue waits, the next batch is computed while the database writes this one. It rests on
+//! what this one left, which is not committed yet, so it is only done when nothing has to be read, and
+//! thrown away with everything remembered when this one is not written after all. Nobody is answered
+//! before the commit of their own batch. Must not know: who asks, what a command means.
+
+mod ahead;
+mod tries;
+
+use cashout_common::clock::Clock;
+use cashout_common::db::{Conn, close};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::poster::{AT_ONCE, PostError, Reply, Request};
+use crate::domain::{Book, Command, Outcome, Refusal};
+use crate::store::Store;
+use crate::store::write::Written;
+
+/// Most commands that share a commit.
+const BATCH: usize = 1024;
+/// Most accounts that are remembered between batches (about 300 bytes each).
+const REMEMBERED: usize = 100_000;
+/// How soon a database that was away is asked again.
+const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+type Results = Vec<Result<Outcome, Refusal>>;
+type WrittenOn = Result<(Conn, Written), sqlx::Error>;
+
+/// Who is to be told of a batch.
+struct Batch {
+    commands: Vec<Command>,
+    replies: Vec<Reply>,
+}
+
+/// A batch that is computed, and being written in a task of its own.
+struct UnderWay {
+    batch: Batch,
+    results: Results,
+    /// What to announce once it is there.
+    news: News,
+    writing: JoinHandle<WrittenOn>,
+}
+
+/// What others are told when a batch is there.
+struct News {
+    newest: i64,
+    schedules: bool,
+}
+
+/// The one task that moves money.
+pub(super) struct Worker {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) announce: watch::Sender<i64>,
+    pub(super) schedule: watch::Sender<()>,
+    pub(super) healthy: watch::Sender<bool>,
+    book: Book,
+    conn: Option<Conn>,
+    under_way: Option<UnderWay>,
+}
+
+impl Worker {
+    /// Remembers nothing yet.
+    pub(super) fn new(
+        store: Store,
+        clock: Clock,
+        announce: watch::Sender<i64>,
+        schedule: watch::Sender<()>,
+        healthy: watch::Sender<bool>,
+    ) -> Self {
+        let book = Book::default();
+        Self { store, clock, announce, schedule, healthy, book, conn: None, under_way: None }
+    }
+
+    /// Works until nobody can ask any more and everything that waits is done.
+    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        let mut taken = Vec::new();
+        while self.receive(&mut waiting, &mut taken).await {
+            let (commands, replies): (Vec<_>, Vec<_>) =
+                taken.drain(..).map(|r: Request| (r.command, r.reply)).unzip();
+            let batch = Batch { commands, replies };
+            let turn = self.store.database().write_turn().await;
+            match self.start(&batch.commands).await {
+                Some(computed) => self.write_on(batch, computed),
+                None => {
+                    self.settle().await;
+                    self.carry_out(batch).await;
+                }
+            }
+            drop(turn);
+        }
+        self.settle().await;
+        if let Some(conn) = self.conn {
+            close(conn).await;
+        }
+    }
+
+    /// Takes what is waiting; false at the end. While a batch is under way only so much that computing
+    /// it meanwhile is worth it, or what there is when that batch is there.
+    async fn receive(
+        &mut self,
+        waiting: &mut mpsc::Receiver<Request>,
+        taken: &mut Vec<Request>,
+    ) -> bool {
+        while let Some(under_way) = &mut self.under_way {
+            let missing = AT_ONCE.saturating_sub(taken.len());
+            if missing == 0 {
+                break;
+            }
+            tokio::select! {
+                written = &mut under_way.writing => drop(self.written(written).await),
+                more = waiting.recv_many(taken, missing) => if more == 0 {
+                    self.settle().await;
+                }
+            }
+        }
+        let most = |queue: usize| (queue / 2).clamp(AT_ONCE, BATCH);
+        if !taken.is_empty() {
+            let more = most(waiting.len() + taken.len()).saturating_sub(taken.len());
+            let more = more.min(waiting.len());
+            return more == 0 || waiting.recv_many(taken, more).await > 0;
+        }
+        self.wait(waiting, taken, most(waiting.len())).await > 0
+    }
+
+    /// Takes everything that is waiting. While the database is away it is asked again and again, so
+    /// that readiness returns by itself, also when nobody calls an instance that is not ready.
+    async fn wait(
+        &mut self,
+        waiting: &mut mpsc::Receiver<Request>,
+        taken: &mut Vec<Request>,
+        most: usize,
+    ) -> usize {
+        loop {
+            if *self.healthy.borrow() {
+                return waiting.recv_many(taken, most).await;
+            }
+            tokio::select! {
+                taken = waiting.recv_many(taken, most) => return taken,
+                () = tokio::time::sleep(ASK_AGAIN) => {
+                    // Nothing to carry out: only whether the database answers.
+                    let _ = self.persist(&[]).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&mut self) -> Result<Conn, sqlx::Error> {
+        match self.conn.take() {
+            Some(conn) => Ok(conn),
+            None => self.store.database().connect().await,
+        }
+    }
+
+    /// What is told once the present changes are written.
+    fn news(&self) -> News {
+        let mut holds = self.book.changes.holds.iter().filter_map(|key| self.book.hold(key));
+        let schedules = holds.any(|hold| hold.release_at > 0);
+        News { newest: self.book.head.last_entry_id, schedules }
+    }
+
+    fn tell(&self, news: &News) {
+        if news.schedules {
+            self.schedule.send_replace(());
+        }
+        self.announce.send_replace(news.newest);
+    }
+}
+
+/// A caller that went away is not told; what was decided stands.
+fn answer(replies: Vec<Reply>, answers: Vec<Result<Outcome, PostError>>) {
+    for (reply, answer) in replies.into_iter().zip(answers) {
+        let _ = reply.send(answer);
+    }
+}
