@@ -32,7 +32,7 @@ const TIMES: u64 = 10;
 /// Connections at half of the peak: as many as the closed loop has.
 const FEW: usize = 4;
 /// Connections of an overload: together they carry more than a server has room for.
-const MANY: usize = 24;
+const MANY: usize = 8;
 /// How late an arrival may be sent below the peak: a stall of the machine is no reason to leave it out.
 const PATIENT: Duration = Duration::from_secs(1);
 /// The same above the peak: the generator, too, has more to do than it can.
