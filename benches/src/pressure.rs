@@ -31,7 +31,7 @@ const AFTER: &str = "half of the peak, after";
 const TIMES: u64 = 10;
 /// Connections at half of the peak: as many as the closed loop has.
 const FEW: usize = 4;
-/// Connections of an overload: together they carry more than a server has room for.
+/// Connections of an overload: together they carry four times the calls that a server lets in.
 const MANY: usize = 8;
 /// How late an arrival may be sent below the peak: a stall of the machine is no reason to leave it out.
 const PATIENT: Duration = Duration::from_secs(1);
