@@ -53,7 +53,8 @@ pub fn database_failure(error: &sqlx::Error) -> Failure {
 }
 
 /// A database error for the log: its code and constraint, never the values of a row.
-fn redacted(error: &sqlx::Error) -> String {
+#[must_use]
+pub fn redacted(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(e) => format!(
             "code {} constraint {}",

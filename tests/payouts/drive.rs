@@ -11,7 +11,7 @@ use anyhow::Context;
 use cashout_common::random::Random;
 use cashout_proto::account::v1 as account;
 use cashout_proto::withdraw::v1 as withdraw;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use withdraw::{Status, Withdrawal};
 
@@ -280,9 +280,9 @@ async fn finished(
             return Ok(all);
         }
         // What was taken back too early, or in vain, still waits for its payee.
-        for waiting in open.iter().filter(|w| w.confirmation.is_some()) {
-            cancel(system, waiting.id).await?;
-        }
+        let waiting = open.iter().filter(|w| w.confirmation.is_some()).map(|w| w.id);
+        let cancels = stream::iter(waiting.map(|id| cancel(system, id)).collect::<Vec<_>>());
+        cancels.buffer_unordered(16).try_collect::<()>().await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

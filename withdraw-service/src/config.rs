@@ -69,7 +69,7 @@ const OWN: &[Setting] = &[
     Setting::new(
         "PAYOUT_CONFIRM_BACKOFF_MAX",
         "10m",
-        "The longest pause between repetitions while a payee has yet to confirm; \
+        "The longest pause between repetitions while a payee has yet to confirm, at most 1h; \
          PAYOUT_BACKOFF_MAX when that is longer.",
     ),
     Setting::new(
@@ -205,7 +205,12 @@ fn read_timing(values: &mut Values) -> Option<Timing> {
     });
     let backoff_min = values.read("PAYOUT_BACKOFF_MIN", positive);
     let backoff_max = values.read("PAYOUT_BACKOFF_MAX", positive);
-    let confirm_backoff_max = values.read("PAYOUT_CONFIRM_BACKOFF_MAX", positive);
+    let confirm_backoff_max = values.read("PAYOUT_CONFIRM_BACKOFF_MAX", |text| {
+        // Times so far ahead are believed, so a clock that was set back by less is not noticed.
+        let most = Duration::from_secs(3600);
+        positive(text)
+            .and_then(|d| Some(d).filter(|d| *d <= most).ok_or_else(|| "must be at most 1h".into()))
+    });
     let unknown_limit = values.read("PAYOUT_UNKNOWN_LIMIT", positive);
     let pending_limit = values.read("PAYOUT_PENDING_LIMIT", positive);
     let lease = values.read("PAYOUT_LEASE", positive);

@@ -22,7 +22,8 @@ pub(super) fn begins_with(header: &str) -> bool {
 /// What a summary says of the whole day.
 ///
 /// # Errors
-/// When anything of it is not as published, or its last line is not the sum of the others.
+/// When it is not understood, or its last line is not the sum of the others: who reads a bill goes by the
+/// statements alone then.
 pub(super) fn read(text: &str) -> Result<Sums, Fault> {
     let mut header: Option<(usize, [usize; 5])> = None;
     let (mut sums, mut all) = (Sums::default(), None);
@@ -44,7 +45,7 @@ pub(super) fn read(text: &str) -> Result<Sums, Fault> {
         }
         let told = places.map(|place| fields.get(place).map_or("", String::as_str));
         let row = row(told).ok_or(Fault::at(at, "totals that are no numbers"))?;
-        if told[0] == ALL {
+        if told[0].contains(ALL) {
             all = Some((at, row));
         } else {
             sums = added(sums, row).ok_or(Fault::at(at, "totals that are no numbers"))?;
@@ -61,9 +62,15 @@ pub(super) fn read(text: &str) -> Result<Sums, Fault> {
 fn row([_, came, income, went, spend]: [&str; 5]) -> Option<Sums> {
     let total = |number: &str, sum: &str, sign| {
         let sum = sum.strip_prefix(sign).unwrap_or(sum);
+        let (number, sum) = (or_zero(number, "0"), or_zero(sum, "0.00"));
         Some(Total { count: count(number)?, amount_minor: yuan(sum)? })
     };
     Some((total(came, income, '+')?, total(went, spend, '-')?))
+}
+
+/// An empty cell says nothing came or went.
+fn or_zero<'t>(told: &'t str, zero: &'t str) -> &'t str {
+    if told.is_empty() { zero } else { told }
 }
 
 fn added((income, spend): Sums, (came, went): Sums) -> Option<Sums> {

@@ -24,7 +24,8 @@ pub struct Patience {
     /// Without a byte for so long, the answer is lost.
     pub read: Duration,
     /// For a call as a whole. The service has no more patience than `PAYOUT_CALL_TIMEOUT`, so that nothing
-    /// goes out for a call that it does not wait for any more, see [`Patience::of_payouts`].
+    /// goes out for a call that it does not wait for any more, see [`Patience::of_payouts`]; but for the
+    /// certificate that an answer of Alipay may need, which has a time of its own.
     pub call: Duration,
     /// For a bill as a whole.
     pub bill: Duration,

@@ -87,6 +87,10 @@ impl Core {
                 learn_number(w, third_trade_no);
                 // Told once: a query that tells none takes nothing away.
                 if confirmation.is_some() {
+                    if w.confirmation.is_none() {
+                        // The payee can confirm from now on, whatever was waited for it before.
+                        w.due.tries = 0;
+                    }
                     w.confirmation.clone_from(confirmation);
                 }
                 (Event::ProviderPending, String::new())

@@ -71,12 +71,16 @@ impl Core {
     }
 }
 
-/// Has the provider asked at once, if it has no outcome yet and nobody is asking. Gives whether anything
-/// changed.
+/// Has the provider asked at once, if it has no outcome yet; if somebody is asking, what they hear may be
+/// older than the news, so at least the next pauses are short again. Gives whether anything changed.
 pub(super) fn hasten(w: &mut Withdrawal, now_us: i64, leased: bool) -> bool {
     let asking = matches!(w.due.effect, Some(Effect::Send | Effect::Query));
-    if !w.status.is_asked_about() || !asking || leased {
+    if !w.status.is_asked_about() || !asking {
         return false;
+    }
+    w.due.tries = 0;
+    if leased {
+        return true;
     }
     w.due.effect = Some(Effect::Query);
     w.due.held = false;

@@ -10,8 +10,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::lane::Lane;
 
-/// Most effects of one lane carried out at a time.
-const AT_ONCE: usize = 256;
+/// Most calls to the ledger at a time.
+const LEDGER_AT_ONCE: usize = 256;
+/// Most payouts of one method carried out at a time: providers let so many in, and no flood.
+const AT_ONCE: usize = 64;
 
 /// The places of all lanes.
 #[derive(Debug)]
@@ -32,7 +34,10 @@ impl Places {
     /// All free. Whoever could not have a place is woken by `wake` when there is one.
     #[must_use]
     pub fn new(wake: Arc<Notify>) -> Self {
-        let lanes = Lane::ALL.map(|lane| (lane, Arc::new(Semaphore::new(AT_ONCE)), Arc::default()));
+        let lanes = Lane::ALL.map(|lane| {
+            let at_once = if lane == Lane::Ledger { LEDGER_AT_ONCE } else { AT_ONCE };
+            (lane, Arc::new(Semaphore::new(at_once)), Arc::default())
+        });
         Self { lanes, wake }
     }
 

@@ -89,6 +89,10 @@ async fn resolve_job(
         let told = "the provider has said that it was paid; have it asked again first";
         return Err(Failure::field("resolution", told).into());
     }
+    if given.finding == Finding::NotPaid && still_waits(conn, case.withdrawal_id).await? {
+        let told = "the payee can still confirm it; have it taken back or asked again first";
+        return Err(Failure::field("resolution", told).into());
+    }
     let (now_us, by) = (core.now_us(), format!("user:{}", given.resolver));
     let decide = |book: &mut Book| {
         let mut w = book.get(case.withdrawal_id)?;
@@ -113,6 +117,14 @@ async fn said_paid(conn: &mut Conn, withdrawal_id: i64) -> Result<bool, WriteErr
     let calls = attempts::calls(conn, withdrawal_id).await?;
     let answered = calls.iter().any(|call| call.operation != "cancel" && call.outcome == "paid");
     Ok(answered || notifications::say(conn, withdrawal_id, PAID_WORDS).await?)
+}
+
+/// Whether the last answer to a question was that the payee has yet to confirm: that is no word on a payout
+/// that may not be paid any more.
+async fn still_waits(conn: &mut Conn, withdrawal_id: i64) -> Result<bool, WriteError> {
+    let calls = attempts::calls(conn, withdrawal_id).await?;
+    let mut answers = calls.iter().filter(|c| c.operation == "query" && !c.outcome.is_empty());
+    Ok(answers.next_back().is_some_and(|call| call.outcome == "waiting"))
 }
 
 /// What a finding changes, and what happens by it.

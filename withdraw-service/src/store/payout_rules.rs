@@ -90,6 +90,13 @@ fn never_pays_twice() -> Vec<Rule> {
                 .to_owned(),
         ),
         rule(
+            "was sent although it was to be taken back",
+            "SELECT CAST(a.withdrawal_id AS TEXT) FROM attempt a WHERE EXISTS (SELECT 1 \
+             FROM provider_call s JOIN provider_call c ON c.number = s.number AND c.id < s.id \
+             WHERE s.number = a.number AND s.operation = 'send' AND c.operation = 'cancel')"
+                .to_owned(),
+        ),
+        rule(
             "is with a provider without a live number",
             format!(
                 "SELECT CAST(w.id AS TEXT) FROM withdrawal w WHERE w.status IN ({open}) AND NOT \

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use cashout_proto::withdraw::v1::{CancelPayoutRequest, Status};
+use cashout_proto::withdraw::v1::{
+    CancelPayoutRequest, ListCasesRequest, Resolution, ResolveCaseRequest, Status,
+};
 use cashout_testing::databases;
 use withdraw_service::domain::withdrawal::Withdrawal;
 use withdraw_service::ports::{Answer, ReleaseCause, Repair};
@@ -14,7 +16,7 @@ use withdraw_service::store::{Store, withdrawals};
 use crate::blocked::{channel, same_bytes};
 use crate::channels::{pause, resume};
 use crate::fake::{Fake, blocked, lost, paid, refused, rejected, to_confirm, waiting};
-use crate::harness::{ALICE, BOB, CAROL, Service, by, config};
+use crate::harness::{ALICE, BOB, CAROL, Service, by, config, failure};
 use crate::ledger::State;
 use crate::notices::tells;
 
@@ -260,6 +262,88 @@ async fn who_has_yet_to_confirm_is_asked_about_less_and_less_and_at_once_when_no
         answered(&store, &fake, id, pauses_s.len() + 3).await?;
         service.until(id, Status::Paid).await?;
         store.close().await;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_notification_makes_pauses_short_again_also_when_the_next_answer_is_older_than_it()
+-> anyhow::Result<()> {
+    for database in databases("confirm_news").await? {
+        let mut settings = config(&database)?;
+        settings.timing.backoff_min = Duration::from_secs(1);
+        settings.timing.confirm_backoff_max = Duration::from_secs(600);
+        let fake = Fake::new(&[to_confirm()], &[]);
+        let service = Service::paid_by(settings, &fake).await?;
+        let id = sent(&service, "send pending").await?;
+        let store = Store::open(&database.url).await?;
+        for (queries, pause_s) in [1, 2, 4, 8, 16].into_iter().enumerate() {
+            answered(&store, &fake, id, queries).await?;
+            fake.then(&[], &[waiting()]);
+            service.clock.advance(Duration::from_secs(pause_s));
+        }
+        let w = answered(&store, &fake, id, 5).await?;
+        ensure!(w.due.next_run_at_us - service.clock.now_us() == 32_000_000);
+        fake.then(&[], &[waiting(), paid()]);
+        tells(&service, format!("n1 {} SUCCESS 1000 alice", w.trade_no)).await?;
+        let w = answered(&store, &fake, id, 6).await?;
+        ensure!(w.due.next_run_at_us - service.clock.now_us() == 1_000_000);
+        service.until(id, Status::Paid).await?;
+        store.close().await;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_can_confirm_only_now_is_asked_about_soon_however_long_it_took() -> anyhow::Result<()> {
+    for database in databases("confirm_late").await? {
+        let fake = Fake::new(
+            &[lost(), lost(), lost(), to_confirm()],
+            &[waiting(), waiting(), waiting(), paid()],
+        );
+        let service = patient(&database, &fake).await?;
+        let id = sent(&service, "send unknown").await?;
+        let again = ["query waiting", "send unknown", "query waiting", "send unknown"];
+        let calls = [&["send unknown"], &again[..], &["query waiting", "send pending"]].concat();
+        service.until_calls(id, &calls).await?;
+        let store = Store::open(&database.url).await?;
+        let w = withdrawals::find(store.readers(), id).await?.context("no such withdrawal")?;
+        let pause_us = w.due.next_run_at_us - w.updated_at_us;
+        ensure!(pause_us == 1_000_000, "{pause_us} µs");
+        service.until(id, Status::Paid).await?;
+        store.close().await;
+        service.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_payee_can_still_confirm_is_not_said_to_be_unpaid() -> anyhow::Result<()> {
+    for database in databases("confirm_case").await? {
+        let mut settings = config(&database)?;
+        settings.timing.unknown_limit = Duration::from_secs(5);
+        let fake = Fake::new(&vec![lost(); 50], &vec![waiting(); 50]);
+        let service = Service::paid_by(settings, &fake).await?;
+        let id = sent(&service, "send unknown").await?;
+        service.until(id, Status::Unresolved).await?;
+        let mut client = service.client.clone();
+        let open = ListCasesRequest { open_only: true, ..Default::default() };
+        let cases = client.list_cases(open).await?.into_inner().cases;
+        let decided = |resolution: Resolution| {
+            let reason = "seen in the console".to_owned();
+            let id = cases.first().map_or(0, |case| case.id);
+            let resolution = resolution.into();
+            by(CAROL, ResolveCaseRequest { id, resolution, reason, ..Default::default() })
+        };
+        let refused = client.resolve_case(decided(Resolution::NotPaid)).await.map_err(failure);
+        let refused = refused.err().context("it should have been refused")?;
+        ensure!(refused.fields.iter().any(|field| field.field == "resolution"), "{refused:?}");
+        ensure!(service.ledger.available(ALICE) == 999_000);
+        fake.instead(&[], &[paid()]);
+        client.resolve_case(decided(Resolution::AskAgain)).await?;
+        service.until(id, Status::Paid).await?;
         service.finish().await?;
     }
     Ok(())

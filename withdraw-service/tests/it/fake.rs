@@ -63,6 +63,15 @@ impl Fake {
         script.queries.extend(queries.iter().cloned());
     }
 
+    /// The same instead of what was left to say.
+    pub fn instead(&self, sends: &[Answer], queries: &[Answer]) {
+        let mut script = self.script();
+        script.sends.clear();
+        script.queries.clear();
+        drop(script);
+        self.then(sends, queries);
+    }
+
     /// What it says is there to pay with.
     pub fn has(&self, balance: Result<Option<i64>, String>) {
         self.script().balance = Some(balance);

@@ -167,13 +167,29 @@ async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Resul
         ("G11", "DELETE FROM withdrawal WHERE id = 3"),
     ];
     for (guarantee, change) in changes {
-        for database in databases("tampered").await? {
-            let report = tampered(&database, change).await?;
-            let found = report.checks.iter().any(|c| c.id == guarantee && c.violations > 0);
-            ensure!(found, "{} {change}: {report}", database.engine);
-        }
+        turns_red(guarantee, change).await?;
     }
     Ok(())
+}
+
+async fn turns_red(guarantee: &str, change: &'static str) -> anyhow::Result<()> {
+    for database in databases("tampered").await? {
+        let report = tampered(&database, change).await?;
+        let found = report.checks.iter().any(|c| c.id == guarantee && c.violations > 0);
+        ensure!(found, "{} {change}: {report}", database.engine);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sending_after_a_taking_back_turns_red() -> anyhow::Result<()> {
+    let change = concat!(
+        "UPDATE provider_call SET id = 1000 WHERE",
+        call_of!("1", "operation = 'send' AND id > 1"),
+        "; INSERT INTO provider_call SELECT 999, number, 'cancel', 'unknown', '', 0 \
+         FROM attempt WHERE withdrawal_id = 1"
+    );
+    turns_red("G8", change).await
 }
 
 #[tokio::test]
@@ -191,11 +207,7 @@ async fn every_rule_about_notifications_turns_red_when_it_is_broken() -> anyhow:
         "UPDATE notification SET verdict = 'mismatch'",
     ];
     for change in changes {
-        for database in databases("notices_tampered").await? {
-            let report = tampered(&database, change).await?;
-            let found = report.checks.iter().any(|c| c.id == "G15" && c.violations > 0);
-            ensure!(found, "{} {change}: {report}", database.engine);
-        }
+        turns_red("G15", change).await?;
     }
     Ok(())
 }

@@ -2,7 +2,10 @@
 //!
 //! Must not know: what to do with a batch that could not be written, see `tries`.
 
+use std::task::Poll;
+
 use cashout_common::db::{Engine, bounded};
+use cashout_common::writer::redacted;
 use tokio::task::JoinError;
 
 use super::tries::keys_of_refused;
@@ -53,7 +56,7 @@ impl Worker {
         if keys.is_empty() {
             return Ok(false);
         }
-        let mut conn = self.connection().await?;
+        let mut conn = bounded(self.connection()).await?;
         let known = bounded(load::any_known(&mut conn, &keys)).await?;
         self.conn = Some(conn);
         Ok(known)
@@ -65,14 +68,15 @@ impl Worker {
         commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect()
     }
 
-    /// Has a batch written while this task does something else.
-    pub(super) fn write_on(
+    /// Has a batch written while this task does something else. It is sent before that: a task that was only
+    /// spawned may wait until this one waits, and the database would have nothing to do meanwhile.
+    pub(super) async fn write_on(
         &mut self,
         batch: Batch,
         (results, ready, news): (Results, Ready, News),
     ) {
         let (conn, database) = (self.conn.take(), self.store.database().clone());
-        let writing = tokio::spawn(async move {
+        let mut write = Box::pin(async move {
             let mut conn = match conn {
                 Some(conn) => conn,
                 None => bounded(database.connect()).await?,
@@ -80,6 +84,10 @@ impl Worker {
             let written = bounded(ready.write(&mut conn)).await?;
             Ok((conn, written))
         });
+        let writing = match futures::poll!(&mut write) {
+            Poll::Ready(written) => tokio::spawn(std::future::ready(written)),
+            Poll::Pending => tokio::spawn(write),
+        };
         self.under_way = Some(UnderWay { batch, results, news, writing });
     }
 
@@ -110,7 +118,10 @@ impl Worker {
             }
             Ok(Ok((conn, Written::Stale))) => self.conn = Some(conn),
             // Nobody knows whether it is there; its keys will tell.
-            Ok(Err(_)) | Err(_) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %redacted(&error), "a batch runs again after a database error");
+            }
+            Err(error) => tracing::error!(%error, "writing a batch ended badly; it runs again"),
         }
         self.book.forget(Default::default());
         self.carry_out(batch).await;

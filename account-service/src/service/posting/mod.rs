@@ -86,7 +86,7 @@ impl Worker {
             let batch = Batch { commands, replies };
             let turn = self.store.database().write_turn().await;
             match self.start(&batch.commands).await {
-                Some(computed) => self.write_on(batch, computed),
+                Some(computed) => self.write_on(batch, computed).await,
                 None => {
                     self.settle().await;
                     self.carry_out(batch).await;
@@ -123,7 +123,10 @@ impl Worker {
         if !taken.is_empty() {
             let more = most(waiting.len() + taken.len()).saturating_sub(taken.len());
             let more = more.min(waiting.len());
-            return more == 0 || waiting.recv_many(taken, more).await > 0;
+            if more > 0 {
+                waiting.recv_many(taken, more).await;
+            }
+            return true;
         }
         self.wait(waiting, taken, most(waiting.len())).await > 0
     }

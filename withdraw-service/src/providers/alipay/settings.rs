@@ -68,7 +68,11 @@ impl Application {
         let url = values.read("ALIPAY_URL", |text| {
             let url = http::address(text)?;
             let right = url.path() == GATEWAY && url.query().is_none();
-            if right { Ok(url) } else { Err(format!("must end with {GATEWAY}, without a query")) }
+            if right {
+                Ok(url)
+            } else {
+                Err(format!("its path must be {GATEWAY}, without a query"))
+            }
         });
         let app_id = values.read("ALIPAY_APP_ID", |text| id(text, 32));
         let key = values.read("ALIPAY_APP_KEY_FILE", |path| file(path, PrivateKey::read));

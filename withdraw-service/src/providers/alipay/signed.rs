@@ -69,7 +69,8 @@ async fn later(rail: &Alipay, sn: &str) -> Result<Arc<PublicKey>, &'static str> 
     if !rail.later.worth_asking(sn, now_us) {
         return Err("signed with a certificate we do not have");
     }
-    let key = downloaded(rail, sn, now_us).await.ok_or_else(|| {
+    let told = download(rail, sn).await?;
+    let key = read(rail, sn, &told, now_us).ok_or_else(|| {
         rail.later.refuse(sn, now_us);
         tracing::error!(
             alarm = "certificate_refused",
@@ -81,11 +82,16 @@ async fn later(rail: &Alipay, sn: &str) -> Result<Arc<PublicKey>, &'static str> 
     Ok(rail.later.keep(sn, key))
 }
 
-/// This answer need not be signed: the chain to a root stands for it.
-async fn downloaded(rail: &Alipay, sn: &str, now_us: i64) -> Option<Believed> {
+/// Asks for a certificate. What is lost on the way says nothing about it.
+async fn download(rail: &Alipay, sn: &str) -> Result<String, &'static str> {
     let content = serde_json::json!({ "alipay_cert_sn": sn }).to_string();
-    let text = exchange(rail, CERTIFICATE, content.as_bytes()).await.ok()?;
-    let node = answer(&text, CERTIFICATE).ok()?.node;
+    let told = exchange(rail, CERTIFICATE, content.as_bytes()).await;
+    told.map_err(|_| "signed with a certificate that could not be fetched")
+}
+
+/// This answer need not be signed: the chain to a root stands for it.
+fn read(rail: &Alipay, sn: &str, text: &str, now_us: i64) -> Option<Believed> {
+    let node = answer(text, CERTIFICATE).ok()?.node;
     let told: Download =
         serde_json::from_str(node).ok().filter(|d: &Download| d.code == "10000")?;
     let pem = String::from_utf8(from_base64(&told.alipay_cert_content).ok()?).ok()?;
