@@ -6,11 +6,15 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use account_service::domain::{Account, Book, Currency, Owner, apply};
+use account_service::store::load::at_hand;
 use anyhow::{Context, ensure};
+use cashout_common::kind::Kind;
 use cashout_common::random::Random;
 use cashout_proto::account::v1 as pb;
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
 use sqlx::{Connection, PgConnection};
+use support::operations::{Op, Place};
 use support::{Stack, credit, place, reason, release, settle};
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
@@ -95,6 +99,51 @@ async fn caller(client: Client, trouble: Arc<Trouble>, i: i64) -> anyhow::Result
         ensure!(reason(&again).starts_with("HOLD_ALREADY"), "{again:?}");
     }
     Ok(())
+}
+
+#[test]
+fn only_what_is_remembered_and_plain_is_computed_ahead() {
+    let place = Place(0);
+    let mut book = Book::default();
+    let hand = |book: &Book, op: &Op| at_hand(book, &[place.command(op)]);
+    let credit = |user| Op::Credit { user, amount: 10, kind: Kind::Task, frozen: false, key: 1 };
+    let settle = Op::Settle { hold: 1, parts: vec![5], key: 2 };
+    let release = Op::Release { hold: 1, key: 3 };
+    let counter = |id, name: &str| Account::new(id, Owner::Counter(name.into()), Currency::CNY, 0);
+
+    assert!(!hand(&book, &credit(0)), "neither account");
+    book.load_account(Account::new(1, Owner::Person(place.user(0)), Currency::CNY, 0));
+    assert!(!hand(&book, &credit(0)), "the person's account alone");
+    book.load_account(counter(2, "test:0"));
+    let held = Op::Place { user: 0, amount: 5, hold: 1 };
+    for (op, expected) in [
+        (credit(0), true),
+        (Op::Debit { user: 0, amount: 1, key: 4 }, true),
+        (held.clone(), true),
+        (credit(1), false),
+        (Op::Between { from: 0, to: 1, amount: 1, key: 5 }, false),
+        (Op::All(vec![credit(0), credit(1)]), false),
+        (settle.clone(), false),
+        (release.clone(), false),
+        (Op::Abandon { user: 0, hold: 9 }, false),
+        (Op::Adjust { user: 0, amount: 1, locked: None, key: 6 }, false),
+        (Op::Lock { user: 0, locked: true }, false),
+        (Op::Overdraft { user: 0, limit: 1 }, false),
+    ] {
+        assert_eq!(hand(&book, &op), expected, "{op:?}");
+    }
+    let run = |book: &mut Book, op: &Op| {
+        book.begin_batch();
+        assert!(apply(book, &place.command(op), 1).is_ok(), "{op:?}");
+        book.end_batch(100, true);
+    };
+    run(&mut book, &credit(0));
+    run(&mut book, &held);
+    assert!(hand(&book, &release) && !hand(&book, &settle), "where it would leave to is not known");
+    book.load_account(counter(3, "payout:test"));
+    assert!(hand(&book, &settle));
+    run(&mut book, &release);
+    assert!(!hand(&book, &release) && !hand(&book, &settle), "it has ended: read it first");
 }
 
 #[tokio::test(flavor = "multi_thread")]

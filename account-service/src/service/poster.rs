@@ -12,12 +12,9 @@ use super::posting::Worker;
 use crate::domain::{Command, Outcome, Refusal};
 use crate::store::Store;
 
-/// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
-/// who wait for each other's answers would otherwise move in step, all of them in one batch: the
-/// processors would wait while the database works, and the database while callers are answered.
-pub(super) const AT_ONCE: usize = 128;
 /// Most commands that wait; more are refused as overload.
 const QUEUE: usize = 16 * 1024;
+
 /// Why a command was not carried out.
 #[derive(Debug)]
 pub enum PostError {

@@ -14,7 +14,7 @@ use super::transition::{Step, advance};
 use crate::domain::notice::PAID_WORDS;
 use crate::domain::status::Event;
 use crate::domain::withdrawal::Withdrawal;
-use crate::store::attempts;
+use crate::store::attempts::{self, Call};
 use crate::store::book::{Book, Needs, alone};
 use crate::store::cases::{self, Case};
 use crate::store::notifications;
@@ -119,12 +119,12 @@ async fn said_paid(conn: &mut Conn, withdrawal_id: i64) -> Result<bool, WriteErr
     Ok(answered || notifications::say(conn, withdrawal_id, PAID_WORDS).await?)
 }
 
-/// Whether the last answer to a question was that the payee has yet to confirm: that is no word on a payout
-/// that may not be paid any more.
+/// Whether the last thing the provider said, asked about it, is that the payee has yet to confirm: that is
+/// no word on a payout that may not be paid any more, and silence after it is none either.
 async fn still_waits(conn: &mut Conn, withdrawal_id: i64) -> Result<bool, WriteError> {
     let calls = attempts::calls(conn, withdrawal_id).await?;
-    let mut answers = calls.iter().filter(|c| c.operation == "query" && !c.outcome.is_empty());
-    Ok(answers.next_back().is_some_and(|call| call.outcome == "waiting"))
+    let said = |c: &&Call| c.operation == "query" && !["", "unknown"].contains(&c.outcome.as_str());
+    Ok(calls.iter().rfind(said).is_some_and(|call| call.outcome == "waiting"))
 }
 
 /// What a finding changes, and what happens by it.

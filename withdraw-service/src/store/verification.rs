@@ -8,6 +8,7 @@ use cashout_common::on_engine;
 use futures::TryStreamExt;
 use sqlx::Error;
 
+use super::attempts::Attempt;
 use super::history::Line;
 use super::payout_rules::{Broken, Looked, broken};
 use super::withdrawals::{Row, all, columns, select};
@@ -48,15 +49,10 @@ pub struct Key {
 
 /// An attempt beside its withdrawal.
 #[derive(Clone, sqlx::FromRow)]
-#[allow(missing_docs)] // Columns of the attempt; `w_` those of its withdrawal, if there is one.
+#[allow(missing_docs)] // `w_`: columns of its withdrawal, if there is one.
 pub struct Asked {
-    pub number: String,
-    pub withdrawal_id: i64,
-    pub provider: String,
-    pub payee_id: String,
-    pub amount_minor: i64,
-    pub body: Vec<u8>,
-    pub digest: String,
+    #[sqlx(flatten)]
+    pub attempt: Attempt,
     pub w_provider: Option<String>,
     pub w_payee_id: Option<String>,
     pub w_actual_minor: Option<i64>,
@@ -101,10 +97,8 @@ pub async fn read(snapshot: &mut Snapshot) -> Result<Facts, Error> {
 /// # Errors
 /// The database's.
 pub async fn attempts(snapshot: &mut Snapshot, mut show: impl FnMut(Asked)) -> Result<(), Error> {
-    const SQL: &str = "SELECT a.number, a.withdrawal_id, a.provider, a.payee_id, a.amount_minor, \
-        a.body, a.digest, w.provider AS w_provider, w.payee_id AS w_payee_id, \
-        w.actual_minor AS w_actual_minor \
-        FROM attempt a LEFT JOIN withdrawal w ON w.id = a.withdrawal_id";
+    const SQL: &str = "SELECT a.*, w.provider AS w_provider, w.payee_id AS w_payee_id, \
+        w.actual_minor AS w_actual_minor FROM attempt a LEFT JOIN withdrawal w ON w.id = a.withdrawal_id";
     on_engine!(snapshot, tx => {
         let mut rows = sqlx::query_as(SQL).fetch(&mut **tx);
         while let Some(row) = rows.try_next().await? {

@@ -57,15 +57,16 @@ impl Seen {
 pub(super) fn asked(seen: &mut Seen, a: &Asked) {
     seen.rows += 1;
     for what in differences(a) {
-        seen.wrong(|| format!("attempt of withdrawal {}: {what}", a.withdrawal_id));
+        seen.wrong(|| format!("attempt of withdrawal {}: {what}", a.attempt.withdrawal_id));
     }
 }
 
 /// The row is its withdrawal's, and the bytes say what the row says.
-fn differences(a: &Asked) -> Vec<&'static str> {
+fn differences(asked: &Asked) -> Vec<&'static str> {
+    let Asked { attempt: a, w_provider, w_payee_id, w_actual_minor } = asked;
     let mut wrong = Vec::new();
     let own = (Some(&a.provider), Some(&a.payee_id), Some(a.amount_minor));
-    if own != (a.w_provider.as_ref(), a.w_payee_id.as_ref(), a.w_actual_minor) {
+    if own != (w_provider.as_ref(), w_payee_id.as_ref(), *w_actual_minor) {
         wrong.push("another payee or amount");
     }
     if body_digest(&a.body) != a.digest {

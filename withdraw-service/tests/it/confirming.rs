@@ -321,10 +321,19 @@ async fn who_can_confirm_only_now_is_asked_about_soon_however_long_it_took() -> 
 
 #[tokio::test]
 async fn what_the_payee_can_still_confirm_is_not_said_to_be_unpaid() -> anyhow::Result<()> {
-    for database in databases("confirm_case").await? {
+    // The last word is "waiting"; or nothing could be heard after it.
+    let silent = [vec![waiting()], vec![lost(); 50]].concat();
+    for (queries, name) in [(vec![waiting(); 50], "confirm_case"), (silent, "confirm_silent")] {
+        refused_while_waiting(name, &queries).await?;
+    }
+    Ok(())
+}
+
+async fn refused_while_waiting(name: &str, queries: &[Answer]) -> anyhow::Result<()> {
+    for database in databases(name).await? {
         let mut settings = config(&database)?;
         settings.timing.unknown_limit = Duration::from_secs(5);
-        let fake = Fake::new(&vec![lost(); 50], &vec![waiting(); 50]);
+        let fake = Fake::new(&vec![lost(); 50], queries);
         let service = Service::paid_by(settings, &fake).await?;
         let id = sent(&service, "send unknown").await?;
         service.until(id, Status::Unresolved).await?;

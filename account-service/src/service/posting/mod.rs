@@ -16,13 +16,18 @@ use cashout_common::db::{Conn, close};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::poster::{AT_ONCE, PostError, Reply, Request};
+use super::poster::{PostError, Reply, Request};
 use crate::domain::{Book, Command, Outcome, Refusal};
 use crate::store::Store;
 use crate::store::write::Written;
 
 /// Most commands that share a commit.
 const BATCH: usize = 1024;
+/// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
+/// who wait for each other's answers would otherwise move in step, all of them in one batch: the
+/// processors would wait while the database works, and the database while callers are answered.
+/// So many are also worth computing while a batch is under way.
+const AT_ONCE: usize = 128;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
 /// How soon a database that was away is asked again.
@@ -54,11 +59,11 @@ struct News {
 
 /// The one task that moves money.
 pub(super) struct Worker {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) announce: watch::Sender<i64>,
-    pub(super) schedule: watch::Sender<()>,
-    pub(super) healthy: watch::Sender<bool>,
+    store: Store,
+    clock: Clock,
+    announce: watch::Sender<i64>,
+    schedule: watch::Sender<()>,
+    healthy: watch::Sender<bool>,
     book: Book,
     conn: Option<Conn>,
     under_way: Option<UnderWay>,
