@@ -166,7 +166,7 @@ async fn what_was_accepted_before_a_stop_is_answered_and_kept() -> anyhow::Resul
             answered += i64::from(call.await?);
         }
         let mut s = Stack::start(&database.url).await?;
-        let request = pb::GetAccountRequest { account: Some(person(7)), with_open_holds: false };
+        let request = pb::GetAccountRequest { account: Some(person(7)), ..Default::default() };
         let account = s.client.get_account(request).await?.into_inner().account.unwrap_or_default();
         assert!(account.available_minor >= answered, "{answered} were answered");
         s.stop_and_verify().await?;

@@ -183,7 +183,11 @@ async fn frozen_income_is_released_on_time_once_and_after_downtime() -> anyhow::
             let request = pb::PostTransferRequest { movement, ..credit(key, 7, minor) };
             s.client.post_transfer(request).await?;
         }
-        let request = pb::GetAccountRequest { account: Some(person(7)), with_open_holds: true };
+        let request = pb::GetAccountRequest {
+            account: Some(person(7)),
+            with_open_holds: true,
+            ..Default::default()
+        };
         let view = s.client.get_account(request).await?.into_inner();
         assert_eq!(view.open_holds.len(), 3);
         assert_eq!((view.next_release_at_us, view.next_release_minor), (NOON_US + hour, 1_900));

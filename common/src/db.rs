@@ -180,6 +180,23 @@ impl Database {
         })
     }
 
+    /// A new connection of its own that only reads, by key: planned like a writer's statements.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn connect_to_read(&self) -> Result<Conn, sqlx::Error> {
+        Ok(match &self.options {
+            Engine::Sqlite(options) => Engine::Sqlite(
+                options.clone().read_only(true).create_if_missing(false).connect().await?,
+            ),
+            Engine::Postgres(options) => {
+                let options = options.clone().options(WRITER_PLANS);
+                let reading = [("default_transaction_read_only", "on")];
+                Engine::Postgres(options.options(reading).connect().await?)
+            }
+        })
+    }
+
     /// Waits for this process's turn to write. On PostgreSQL there is no queue: rows are locked.
     pub async fn write_turn(&self) -> Option<OwnedMutexGuard<()>> {
         match self.options {

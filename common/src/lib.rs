@@ -7,6 +7,7 @@ pub mod actor;
 mod boundary;
 pub mod clock;
 pub mod db;
+pub mod gather;
 pub mod kind;
 pub mod local;
 pub mod money;

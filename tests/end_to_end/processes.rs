@@ -221,7 +221,7 @@ async fn one_outcome(three: &Three, user_id: i64, id: i64) -> anyhow::Result<()>
     .await?;
     let asked = cashout_proto::account::v1::GetAccountRequest {
         account: of(user_id),
-        with_open_holds: false,
+        ..Default::default()
     };
     let account = three.accounts()?.get_account(asked).await?.into_inner().account;
     let account = account.context("an account")?;

@@ -3,7 +3,8 @@
 //!
 //! A matrix of provider faults in every state of a withdrawal, and random payouts with random faults while the
 //! withdraw service is killed again and again. Never: paid twice, or paid and returned, by the
-//! simulator's own books. `CASHOUT_PAYOUTS=10000 cargo test --release -p cashout --test payouts` is
+//! simulator's own books. The matrix runs on SQLite, random payouts on PostgreSQL, where batches are written
+//! on trust (decision 0020). `CASHOUT_PAYOUTS=10000 cargo test --release -p cashout --test payouts` is
 //! the long run; without the variable a part of it runs.
 
 mod drive;
@@ -26,7 +27,7 @@ const USUAL: usize = 400;
 async fn every_fault_in_every_state_ends_right_by_the_providers_own_books() -> anyhow::Result<()> {
     let cases = scripts::matrix();
     anyhow::ensure!(cases.len() >= 600, "{} cases", cases.len());
-    let system = System::start("matrix").await?;
+    let system = System::start("matrix", false).await?;
     let plan = Plan { payouts: cases, killed_every: None };
     let judged = drive(&system, plan, &Random::seeded(1)).await?;
     println!("{judged}");
@@ -47,7 +48,7 @@ async fn random_payouts_with_random_faults_and_kills_are_never_paid_twice_nor_pa
     println!("CASHOUT_TEST_SEED={seed}");
     let random = Random::seeded(seed);
     let cases = scripts::random(payouts, &random);
-    let system = System::start("random").await?;
+    let system = System::start("random", true).await?;
     let plan = Plan { payouts: cases, killed_every: Some(drive::KILLED_EVERY) };
     let judged = drive(&system, plan, &random).await?;
     println!("{} kills; {judged}", system.kills.load(std::sync::atomic::Ordering::Relaxed));

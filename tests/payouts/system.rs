@@ -45,14 +45,23 @@ pub struct System {
     _data: tempfile::TempDir,
 }
 
+async fn fresh(name: &str, on_a_server: bool) -> anyhow::Result<TestDatabase> {
+    let server = if on_a_server { cashout_testing::postgres(name).await? } else { None };
+    match server {
+        Some(database) => Ok(database),
+        None => cashout_testing::sqlite(name).await,
+    }
+}
+
 impl System {
-    /// Starts all of them on fresh files.
-    pub async fn start(name: &str) -> anyhow::Result<Self> {
+    /// Starts all of them on fresh databases: in files, or on PostgreSQL when this machine has one.
+    pub async fn start(name: &str, on_a_server: bool) -> anyhow::Result<Self> {
         let data = tempfile::tempdir()?;
         let databases = (
-            cashout_testing::sqlite(&format!("{name}_a")).await?,
-            cashout_testing::sqlite(&format!("{name}_w")).await?,
+            fresh(&format!("{name}_a"), on_a_server).await?,
+            fresh(&format!("{name}_w"), on_a_server).await?,
         );
+        println!("{name} on {}", databases.0.engine);
         let [simulator, account, withdraw, gateway] =
             [free_port()?, free_port()?, free_port()?, free_port()?]
                 .map(|port| format!("127.0.0.1:{port}"));

@@ -64,6 +64,11 @@ const OWN: &[Setting] = &[
         "5s",
         "How long one call to a provider may take, 1ms to 15s.",
     ),
+    Setting::new(
+        "PAYOUTS_AT_ONCE",
+        "64",
+        "Most payouts of one method that an instance carries out at a time, 1 to 1024.",
+    ),
     Setting::new("PAYOUT_BACKOFF_MIN", "200ms", "Pause before the first repetition; it doubles."),
     Setting::new("PAYOUT_BACKOFF_MAX", "60s", "The longest pause between repetitions."),
     Setting::new(
@@ -117,6 +122,8 @@ pub struct Config {
     pub channels: Channels,
     /// How patient payouts are.
     pub timing: Timing,
+    /// Most payouts of one method at a time.
+    pub payouts_at_once: usize,
     /// How providers' balances are watched.
     pub float: FloatGuard,
 }
@@ -132,6 +139,11 @@ impl Config {
         let policy = read_policy(values);
         let channels = Channels::read(values);
         let timing = read_timing(values);
+        let payouts_at_once = values.read("PAYOUTS_AT_ONCE", |text| {
+            let number: Option<usize> = text.parse().ok();
+            let rule = || "must be a number from 1 to 1024".to_owned();
+            number.filter(|n| (1..=1024).contains(n)).ok_or_else(rule)
+        });
         let float = read_float(values);
         Some(Self {
             listen: listen?,
@@ -141,6 +153,7 @@ impl Config {
             policy: policy?,
             channels: channels?,
             timing: timing?,
+            payouts_at_once: payouts_at_once?,
             float: float?,
         })
     }
@@ -289,6 +302,7 @@ mod tests {
             ("CASH_TWO_REVIEWERS_ABOVE", "many"),
             ("WECHAT_PROVIDER", "alipay"),
             ("PAYOUT_CALL_TIMEOUT", "60s"),
+            ("PAYOUTS_AT_ONCE", "0"),
             ("PAYOUT_BACKOFF_MIN", "0s"),
             ("PAYOUT_CONFIRM_BACKOFF_MAX", "10"),
             ("PAYOUT_LEASE", "30"),

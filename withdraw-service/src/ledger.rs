@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::domain::withdrawal::{AccountAfter, Holder, Payee, Withdrawal};
-use crate::ports::{Balance, LEDGER_TIMEOUT, Ledger, LedgerAnswer, ReleaseCause};
+use crate::ports::{Asker, Balance, LEDGER_TIMEOUT, Ledger, LedgerAnswer, ReleaseCause};
 
 /// The account service over gRPC.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl RemoteLedger {
         currency: &str,
     ) -> Result<Option<wire::Account>, Failure> {
         let account = Some(reference(user_id, currency));
-        let asked = call(GetAccountRequest { account, with_open_holds: false });
+        let asked = call(GetAccountRequest { account, ..Default::default() });
         let answer = self.client.clone().get_account(asked).await;
         Ok(found(answer, Reason::AccountNotFound)?.and_then(|a| a.account))
     }
@@ -179,6 +179,20 @@ impl RemoteLedger {
         LedgerAnswer::Unknown(conflict)
     }
 
+    /// The person and their balance in one call. When it tells no person there is none, or the account
+    /// service is older than this: then that is asked for.
+    async fn asker(&self, user_id: i64) -> Result<Asker, Failure> {
+        let account = Some(reference(user_id, ""));
+        let asked = GetAccountRequest { account, with_holder: true, ..Default::default() };
+        let answer = self.client.clone().get_account(call(asked)).await;
+        let answer = found(answer, Reason::AccountNotFound)?.unwrap_or_default();
+        let person = match answer.holder {
+            Some(found) => Some(holder(found)),
+            None => self.person(user_id).await?,
+        };
+        Ok((person, answer.account.as_ref().map(balance)))
+    }
+
     async fn person(&self, user_id: i64) -> Result<Option<Holder>, Failure> {
         let answer = self.client.clone().get_holder(call(GetHolderRequest { user_id })).await;
         Ok(found(answer, Reason::HolderNotFound)?.map(holder))
@@ -209,13 +223,17 @@ impl Ledger for RemoteLedger {
     fn balance(&self, user_id: i64) -> BoxFuture<'_, Result<Option<Balance>, Failure>> {
         async move {
             let account = self.account(user_id, "").await?;
-            Ok(account.map(|a| Balance { available_minor: a.available_minor, locked: a.locked }))
+            Ok(account.as_ref().map(balance))
         }
         .boxed()
     }
 
     fn holder(&self, user_id: i64) -> BoxFuture<'_, Result<Option<Holder>, Failure>> {
         self.person(user_id).boxed()
+    }
+
+    fn asker(&self, user_id: i64) -> BoxFuture<'_, Result<Asker, Failure>> {
+        self.asker(user_id).boxed()
     }
 }
 
@@ -273,6 +291,10 @@ fn found<T>(answer: Result<Response<T>, Status>, missing: Reason) -> Result<Opti
             failure => Err(failure),
         },
     }
+}
+
+fn balance(account: &wire::Account) -> Balance {
+    Balance { available_minor: account.available_minor, locked: account.locked }
 }
 
 fn holder(h: wire::Holder) -> Holder {

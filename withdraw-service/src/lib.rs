@@ -118,7 +118,7 @@ async fn launch(
         forgeries: Forgeries::default(),
         instance: service::instance_name(&world),
         world,
-        places: service::places::Places::new(wake.clone()),
+        places: service::places::Places::new(config.payouts_at_once, wake.clone()),
         wake,
         tasks: TaskTracker::new(),
     });

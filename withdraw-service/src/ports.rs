@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use cashout_proto::Failure;
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join};
 
 pub use crate::domain::withdrawal::Confirmation;
 use crate::domain::withdrawal::{AccountAfter, Holder, Requested, Withdrawal};
@@ -44,6 +45,9 @@ pub enum ReleaseCause {
     Cancelled,
 }
 
+/// A person and their balance, each if there is one.
+pub type Asker = (Option<Holder>, Option<Balance>);
+
 /// The account service. Every command carries a key made of the withdrawal, so repeating is harmless.
 pub trait Ledger: Send + Sync {
     /// Freezes the apply amount.
@@ -63,6 +67,10 @@ pub trait Ledger: Send + Sync {
     fn balance(&self, user_id: i64) -> BoxFuture<'_, Result<Option<Balance>, Failure>>;
     /// The person; `None` when nobody is known under that id.
     fn holder(&self, user_id: i64) -> BoxFuture<'_, Result<Option<Holder>, Failure>>;
+    /// Both, for a request.
+    fn asker(&self, user_id: i64) -> BoxFuture<'_, Result<Asker, Failure>> {
+        try_join(self.holder(user_id), self.balance(user_id)).boxed()
+    }
 }
 
 /// What is to be paid.

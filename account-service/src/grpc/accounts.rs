@@ -4,6 +4,7 @@ use cashout_common::money::MAX_MINOR;
 use cashout_common::number::MAX_ID;
 use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
+use futures::future::try_join;
 
 use super::parse::Fields;
 use super::{Server, account_not_found, answer, read_failure};
@@ -27,14 +28,31 @@ impl Server {
         request: pb::GetAccountRequest,
     ) -> Result<pb::GetAccountResponse, Failure> {
         let which = named(request.account.as_ref())?;
-        let view = self.store.account_view(&which, request.with_open_holds).await;
-        let view = view.map_err(read_failure)?.ok_or_else(account_not_found)?;
+        let view = async {
+            let view = if request.with_open_holds {
+                self.store.account_view(&which, true).await.map_err(read_failure)?
+            } else {
+                self.store.view(&which).await?
+            };
+            view.ok_or_else(account_not_found)
+        };
+        // Whoever names a person asks for both at once; the owner of an account has to be read first.
+        let (view, holder) = match which {
+            _ if !request.with_holder => (view.await?, None),
+            Which::Person(user_id, _) => try_join(view, self.known_holder(user_id)).await?,
+            Which::Id(_) => {
+                let view = view.await?;
+                let holder = self.known_holder(view.account.user_id()).await?;
+                (view, holder)
+            }
+        };
         let account = view.account;
         let held = |h| answer::hold(h, account.user_id(), account.currency);
         Ok(pb::GetAccountResponse {
             open_holds: view.open_holds.iter().map(held).collect(),
             next_release_at_us: view.next_release.0,
             next_release_minor: view.next_release.1,
+            holder,
             account: Some(answer::account(&account)),
         })
     }

@@ -134,11 +134,14 @@ impl Server {
     }
 
     async fn holder(&self, user_id: i64) -> Result<pb::Holder, Failure> {
-        let found = self.store.holders(&[user_id], "").await.map_err(read_failure)?;
         let missing = || Failure::new(Reason::HolderNotFound, "there is no such person");
-        let row = found.into_iter().next().ok_or_else(missing)?;
-        let payees = self.payees.of_person(user_id).await?;
-        Ok(self.wire(row, payees))
+        self.known_holder(user_id).await?.ok_or_else(missing)
+    }
+
+    /// A person with their payees; `None` when nobody is known under that id.
+    pub(super) async fn known_holder(&self, user_id: i64) -> Result<Option<pb::Holder>, Failure> {
+        let found = self.payees.person(user_id).await?;
+        Ok(found.map(|(row, payees)| self.wire(row, payees)))
     }
 
     fn wire(&self, row: HolderRow, payees: Vec<Payee>) -> pb::Holder {

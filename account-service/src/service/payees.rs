@@ -1,6 +1,6 @@
 //! Where people are paid: binds, unbinds and opens bindings, which are stored sealed.
 //!
-//! What decides about money ([`Payees::of_person`]) fails when a binding does not open; what only shows
+//! What decides about money ([`Payees::person`]) fails when a binding does not open; what only shows
 //! people ([`Payees::of_people`]) goes on without it, so that one damaged row hides nobody else. Nothing
 //! a binding says goes into a log or an error. Must not know: gRPC, providers.
 
@@ -17,7 +17,7 @@ use cashout_proto::{Failure, Reason};
 use crate::domain::{Method, Payee};
 use crate::sealing::{Keyring, Place, Unsealed};
 use crate::store::Store;
-use crate::store::holders::touch;
+use crate::store::holders::{HolderRow, touch};
 use crate::store::payees::{PayeeRow, payee, put_payee, remove_payee};
 
 /// Bindings of people.
@@ -103,13 +103,14 @@ impl Payees {
         Ok(())
     }
 
-    /// One person's bindings, by method.
+    /// One person with their bindings, by method.
     ///
     /// # Errors
-    /// When one does not open, or the database does not answer.
-    pub async fn of_person(&self, user_id: i64) -> Result<Vec<Payee>, Failure> {
-        let rows = self.store.payees_of(user_id).await.map_err(|e| database_failure(&e))?;
-        rows.iter().map(|row| self.sealer.opened_or_told(row).map_err(failure)).collect()
+    /// When a binding does not open, or the database does not answer.
+    pub async fn person(&self, user_id: i64) -> Result<Option<(HolderRow, Vec<Payee>)>, Failure> {
+        let Some((holder, rows)) = self.store.person(user_id).await? else { return Ok(None) };
+        let opened = rows.iter().map(|row| self.sealer.opened_or_told(row).map_err(failure));
+        Ok(Some((holder, opened.collect::<Result<_, _>>()?)))
     }
 
     /// Bindings of several people, each by method; one that does not open is left out.

@@ -48,12 +48,17 @@ const MEMBERSHIP: &str = "UPDATE holder SET is_member = $2, saved_minor = $3, pr
     updated_at = $5 WHERE user_id = $1";
 const TOUCH: &str = "UPDATE holder SET updated_at = $2 WHERE user_id = $1";
 
-macro_rules! holder_select {
-    () => {
-        "SELECT user_id, username, mobile, is_member, saved_minor, privileges, created_at, \
-         updated_at FROM holder WHERE "
+/// Persons under a condition.
+macro_rules! of {
+    ($rest:literal) => {
+        concat!(
+            "SELECT user_id, username, mobile, is_member, saved_minor, privileges, created_at, \
+             updated_at FROM holder WHERE ",
+            $rest
+        )
     };
 }
+pub(super) use of;
 
 impl Store {
     /// Holders by id and by exact user name; those that do not exist are left out.
@@ -67,10 +72,9 @@ impl Store {
     ) -> Result<Vec<HolderRow>, sqlx::Error> {
         let readers = self.database().readers();
         let mut rows: Vec<HolderRow> =
-            fetch_list!(readers, p => p, HolderRow, concat!(holder_select!(), "user_id"), ids)?;
+            fetch_list!(readers, p => p, HolderRow, of!("user_id"), ids)?;
         if !username.is_empty() {
-            const NAMED: &str =
-                concat!(holder_select!(), "username = $1 ORDER BY user_id LIMIT 1000");
+            const NAMED: &str = of!("username = $1 ORDER BY user_id LIMIT 1000");
             let named: Vec<HolderRow> =
                 on_engine!(readers, p => sqlx::query_as(NAMED).bind(username).fetch_all(p).await?);
             rows.extend(named.into_iter().filter(|n| !ids.contains(&n.user_id)));

@@ -5,6 +5,7 @@
 
 pub mod holders;
 pub mod load;
+mod lookups;
 pub mod payees;
 pub mod payouts;
 mod positions;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use cashout_common::db::{Database, Migrations};
+use cashout_common::gather::Gather;
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -48,6 +50,9 @@ pub fn directory(url: &str) -> Option<PathBuf> {
 #[derive(Debug, Clone)]
 pub struct Store {
     database: Database,
+    /// Reads of one row each that share statements; see `lookups`.
+    views: Option<Gather<lookups::Views>>,
+    people: Option<Gather<lookups::People>>,
 }
 
 impl Store {
@@ -56,7 +61,9 @@ impl Store {
     /// # Errors
     /// When the database cannot be opened or migrated.
     pub async fn open(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { database: Database::open(url, MIGRATIONS).await? })
+        let database = Database::open(url, MIGRATIONS).await?;
+        let (views, people) = (Gather::on(&database), Gather::on(&database));
+        Ok(Self { database, views, people })
     }
 
     /// Opens for reading only, without migrating.
@@ -64,7 +71,8 @@ impl Store {
     /// # Errors
     /// When there is no such database.
     pub async fn open_read_only(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { database: Database::open_read_only(url).await? })
+        let database = Database::open_read_only(url).await?;
+        Ok(Self { database, views: None, people: None })
     }
 
     /// The database below.

@@ -47,6 +47,8 @@ macro_rules! select {
     };
 }
 
+pub(super) use select;
+
 const ONE: &str = select!("user_id = $1 AND method = $2");
 const OF_ONE: &str = select!("user_id = $1 ORDER BY method");
 // Walks payee_by_key: an old key's rows, in pages.
@@ -63,8 +65,7 @@ const PUT: &str = "INSERT INTO payee (user_id, method, payee_id, real_name, mp_o
 const REMOVE: &str = "DELETE FROM payee WHERE user_id = $1 AND method = $2";
 
 impl Store {
-    /// All bindings of one person, by method. Every request for a cash-out asks this, so it is not the
-    /// question for many: with a list of unknown length a scan may be planned.
+    /// All bindings of one person, by method.
     ///
     /// # Errors
     /// When the database does not answer; so for every function here.

@@ -29,24 +29,28 @@ const BY_PERSON: &str = concat!(
     account_columns!(),
     " FROM account_now a WHERE a.user_id = $1 AND a.currency = $2"
 );
-/// An account with its next scheduled release, in one statement and so of one moment.
-macro_rules! with_release {
-    ($condition:literal) => {
+/// Accounts `a` of a source, each with its next scheduled release, in one statement and so of one moment.
+macro_rules! view_sql {
+    ($source:literal) => {
         concat!(
             "SELECT ",
-            account_columns!(),
+            $crate::store::rows::account_columns!(),
             ", COALESCE((SELECT MIN(h.release_at) FROM hold h WHERE h.account_id = a.id \
              AND h.state = 1 AND h.release_at > 0), 0) AS release_at, \
              COALESCE((SELECT CAST(SUM(h.amount) AS BIGINT) FROM hold h WHERE h.account_id = a.id \
              AND h.state = 1 AND h.release_at > 0 AND h.release_at = (SELECT MIN(m.release_at) \
              FROM hold m WHERE m.account_id = a.id AND m.state = 1 AND m.release_at > 0)), 0) \
-             AS release_amount FROM account_now a WHERE ",
-            $condition
+             AS release_amount FROM ",
+            $source,
+            " a"
         )
     };
 }
-const VIEW_BY_ID: &str = with_release!("a.id = $1 AND a.user_id IS NOT NULL");
-const VIEW_BY_PERSON: &str = with_release!("a.user_id = $1 AND a.currency = $2");
+pub(super) use view_sql;
+const VIEW_BY_ID: &str =
+    concat!(view_sql!("account_now"), " WHERE a.id = $1 AND a.user_id IS NOT NULL");
+const VIEW_BY_PERSON: &str =
+    concat!(view_sql!("account_now"), " WHERE a.user_id = $1 AND a.currency = $2");
 const OPEN_HOLDS: &str = concat!(
     "SELECT ",
     hold_columns!(),
@@ -205,7 +209,7 @@ async fn with_open_holds(snapshot: &mut Snapshot, which: &Which) -> Read<Option<
 
 /// A row of [`VIEW_BY_ID`] or [`VIEW_BY_PERSON`].
 #[derive(Debug, FromRow)]
-struct ViewRow {
+pub(super) struct ViewRow {
     #[sqlx(flatten)]
     account: AccountRow,
     release_at: i64,
@@ -213,7 +217,7 @@ struct ViewRow {
 }
 
 impl ViewRow {
-    fn into_view(self, open_holds: Vec<Hold>) -> AccountView {
+    pub(super) fn into_view(self, open_holds: Vec<Hold>) -> AccountView {
         let next_release = (self.release_at, self.release_amount);
         AccountView { account: Account::from(self.account), open_holds, next_release }
     }

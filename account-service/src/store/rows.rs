@@ -17,16 +17,28 @@ macro_rules! account_columns {
 }
 pub(crate) use account_columns;
 
-/// An entry with the names that its ids stand for.
+/// Entries from a source of rows like `entry`'s, with the names that their ids stand for.
+macro_rules! entries_of {
+    ($source:literal) => {
+        concat!(
+            "SELECT e.id, e.transfer_id, e.account_id, e.seq, e.key, e.digest, e.kind, \
+             e.available_delta, e.frozen_delta, e.available_after, e.frozen_after, e.income_total, \
+             e.withdrawn_total, e.last_income_at, e.overdraft_limit, e.counter_id, \
+             e.hold_id, e.facts, e.created_at, e.hash, a.user_id, a.currency, \
+             c.counter AS counter_name, c.user_id AS counter_user_id, h.key AS hold_key \
+             FROM ",
+            $source,
+            " e JOIN account a ON a.id = e.account_id \
+             LEFT JOIN account c ON c.id = e.counter_id LEFT JOIN hold h ON h.id = e.hold_id "
+        )
+    };
+}
+pub(crate) use entries_of;
+
+/// The same from the whole table; conditions follow.
 macro_rules! entry_select {
     () => {
-        "SELECT e.id, e.transfer_id, e.account_id, e.seq, e.key, e.digest, e.kind, \
-         e.available_delta, e.frozen_delta, e.available_after, e.frozen_after, e.income_total, \
-         e.withdrawn_total, e.last_income_at, e.overdraft_limit, e.counter_id, \
-         e.hold_id, e.facts, e.created_at, e.hash, a.user_id, a.currency, \
-         c.counter AS counter_name, c.user_id AS counter_user_id, h.key AS hold_key \
-         FROM entry e JOIN account a ON a.id = e.account_id \
-         LEFT JOIN account c ON c.id = e.counter_id LEFT JOIN hold h ON h.id = e.hold_id "
+        $crate::store::rows::entries_of!("entry")
     };
 }
 pub(crate) use entry_select;

@@ -9,10 +9,11 @@ use std::fmt::Write;
 use cashout_common::db::Readers;
 use cashout_common::kind::Kind;
 use cashout_common::on_engine;
+use futures::future::try_join;
 use sqlx::AssertSqlSafe;
 
 use super::reads::AccountView;
-use super::rows::{EntryRow, entry_select};
+use super::rows::{EntryRow, entries_of, entry_select};
 use super::{Store, positions};
 use crate::domain::{Entry, Which};
 
@@ -108,35 +109,18 @@ impl Store {
         limit: i64,
     ) -> Read<Vec<Entry>> {
         let readers = self.database().readers();
-        let start = match filter.account_id {
-            Some(account) if after_id == 0 && !oldest_first => {
-                positions::last_seq(readers, account).await?.saturating_add(1)
-            }
-            None if after_id == 0 && !oldest_first => i64::MAX,
-            Some(account) if after_id > 0 => {
-                positions::of_cursor(readers, account, after_id, oldest_first).await?
-            }
-            _ => after_id,
-        };
-        let whole = filter.is_a_range() && filter.from_us.is_none() && filter.until_us.is_none();
-        if let Some(account) = filter.account_id.filter(|_| whole) {
-            if oldest_first {
-                let mut page = range(readers, account, start, start.saturating_add(limit)).await?;
-                page.reverse();
-                return Ok(page);
-            }
-            let newest = start.saturating_sub(1);
-            return range(readers, account, newest.saturating_sub(limit), newest).await;
+        if let Some(account) = filter.account_id.filter(|_| filter.is_a_range()) {
+            return range_scan(readers, filter, (account, after_id), oldest_first, limit).await;
         }
+        let start = match filter.account_id {
+            Some(account) => cursor(readers, (account, after_id), oldest_first).await?,
+            None if after_id == 0 && !oldest_first => i64::MAX,
+            None => after_id,
+        };
         let (compare, direction) = if oldest_first { (">", "ASC") } else { ("<", "DESC") };
-        let text = format!(
-            "{} WHERE {} AND {} {compare} $1 ORDER BY {} {direction} LIMIT $2",
-            entry_select!(),
-            condition(readers, filter).await?,
-            order(filter),
-            order(filter)
-        );
-        entries(readers, text, (start, limit)).await
+        let condition = condition(readers, filter).await?;
+        let condition = format!("{condition} AND {} {compare} $1", order(filter));
+        entries(readers, &condition, filter, (direction, ""), (start, limit)).await
     }
 
     /// Available, frozen and sequence of an account after everything up to and including a time.
@@ -152,6 +136,50 @@ impl Filter {
     fn is_a_range(&self) -> bool {
         self.kinds.is_empty() && self.any_of.is_empty() && self.sign.is_none()
     }
+}
+
+/// Where a page after an entry's id begins, itself not on it; 0 is the newest, or the oldest.
+async fn cursor(
+    readers: &Readers,
+    (account, after_id): (i64, i64),
+    oldest_first: bool,
+) -> Read<i64> {
+    match after_id {
+        0 if oldest_first => Ok(0),
+        0 => Ok(positions::last_seq(readers, account).await?.saturating_add(1)),
+        id => positions::of_cursor(readers, account, id, oldest_first).await,
+    }
+}
+
+/// The next entries of one account between two times: a page has two ends, wherever it is. They are looked
+/// for at the same time.
+async fn range_scan(
+    readers: &Readers,
+    filter: &Filter,
+    (account, after_id): (i64, i64),
+    oldest_first: bool,
+    limit: i64,
+) -> Read<Vec<Entry>> {
+    let position = async |us: Option<i64>, open| match us {
+        Some(us) => positions::seq_before(readers, account, us).await,
+        None => Ok(open),
+    };
+    let start = async {
+        // A page of the newest that ends at a time begins there.
+        let ends = after_id == 0 && !oldest_first && filter.until_us.is_some();
+        if ends { Ok(i64::MAX) } else { cursor(readers, (account, after_id), oldest_first).await }
+    };
+    let ends = try_join(position(filter.from_us, 0), position(filter.until_us, i64::MAX));
+    let (start, (after, up_to)) = try_join(start, ends).await?;
+    if oldest_first {
+        let after = after.max(start);
+        let up_to = up_to.min(after.saturating_add(limit));
+        let mut page = range(readers, account, after, up_to).await?;
+        page.reverse();
+        return Ok(page);
+    }
+    let up_to = up_to.min(start.saturating_sub(1));
+    range(readers, account, after.max(up_to.saturating_sub(limit)), up_to).await
 }
 
 /// A page of everything between two positions of one account: nothing is counted or added up.
@@ -203,21 +231,37 @@ async fn counted_page(
     let count = format!(
         "SELECT count(*), CAST(COALESCE(SUM(e.available_delta), 0) AS BIGINT) FROM entry e WHERE {condition}"
     );
-    let page = format!(
-        "{} WHERE {condition} ORDER BY {} DESC LIMIT $2 OFFSET $1",
-        entry_select!(),
-        order(filter)
-    );
     let (total, sum_available): (i64, i64) = on_engine!(readers, p =>
         sqlx::query_as(AssertSqlSafe(count)).persistent(false).fetch_one(p).await?);
-    let entries = entries(readers, page, (offset, limit)).await?;
+    let page = ("DESC", " OFFSET $1");
+    let entries = entries(readers, &condition, filter, page, (offset, limit)).await?;
     Ok(Page { entries, total, sum_available, view: None })
 }
 
-async fn entries(readers: &Readers, text: String, (first, second): (i64, i64)) -> Read<Vec<Entry>> {
+/// The first entries that meet a condition, in this direction; `$1` is the first number, `$2` how many.
+/// They are found before anything is joined to them: a plan that joins first may read a whole history.
+async fn entries(
+    readers: &Readers,
+    condition: &str,
+    filter: &Filter,
+    (direction, offset): (&str, &str),
+    (first, limit): (i64, i64),
+) -> Read<Vec<Entry>> {
+    let text = format!(
+        concat!(
+            entries_of!(
+                "(SELECT * FROM entry e WHERE {condition} ORDER BY {order} {direction} LIMIT $2{offset})"
+            ),
+            "ORDER BY {order} {direction}"
+        ),
+        condition = condition,
+        order = order(filter),
+        direction = direction,
+        offset = offset,
+    );
     // The numbers of a filter are in its text, which will not come again.
     let rows: Vec<EntryRow> = on_engine!(readers, p => sqlx::query_as(AssertSqlSafe(text))
-        .persistent(false).bind(first).bind(second).fetch_all(p).await?);
+        .persistent(false).bind(first).bind(limit).fetch_all(p).await?);
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 

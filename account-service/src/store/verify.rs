@@ -11,7 +11,7 @@ use cashout_common::on_engine;
 use cashout_common::report::{Check, Report};
 
 use super::Store;
-use super::rows::{EntryRow, entry_select};
+use super::rows::{EntryRow, entries_of};
 use crate::domain::{Account, Entry, Hash, Owner};
 
 /// A check as one query: guarantee, promise, the rows it looks at, and a query that names violations.
@@ -128,9 +128,10 @@ const QUERIES: &[Query] = &[
 ];
 
 const PAGE: &str = concat!(
-    entry_select!(),
-    "WHERE e.account_id > $1 OR (e.account_id = $1 AND e.seq > $2) \
-    ORDER BY e.account_id, e.seq LIMIT 5000"
+    entries_of!(
+        "(SELECT * FROM entry WHERE (account_id, seq) > ($1, $2) ORDER BY account_id, seq LIMIT 5000)"
+    ),
+    "ORDER BY e.account_id, e.seq"
 );
 
 impl Store {

@@ -81,7 +81,7 @@ impl Stack {
 
     /// The account of a person.
     pub async fn account(&mut self, user: i64) -> anyhow::Result<pb::Account> {
-        let request = pb::GetAccountRequest { account: Some(person(user)), with_open_holds: false };
+        let request = pb::GetAccountRequest { account: Some(person(user)), ..Default::default() };
         let answer = self.client.get_account(request).await?.into_inner();
         answer.account.ok_or_else(|| anyhow::anyhow!("no account in the answer"))
     }

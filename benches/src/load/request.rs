@@ -68,7 +68,7 @@ pub fn accounts(users: impl Iterator<Item = i64>) -> pb::BatchGetAccountsRequest
 
 /// Asks for a person's account.
 pub fn account(user: i64) -> pb::GetAccountRequest {
-    pb::GetAccountRequest { account: Some(person(user)), with_open_holds: false }
+    pb::GetAccountRequest { account: Some(person(user)), ..Default::default() }
 }
 
 /// Opens a person's account.

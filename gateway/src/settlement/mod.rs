@@ -56,7 +56,7 @@ struct Settlement {
 
 async fn settlement(call: Call) -> Result<Response, Refusal> {
     let (_, user_id) = read(&call)?;
-    let asked = GetAccountRequest { account: Some(account_of(user_id)), with_open_holds: false };
+    let asked = GetAccountRequest { account: Some(account_of(user_id)), ..Default::default() };
     let items = match call.upstream().get_account(&call.caller, asked).await {
         Ok(found) => found.account.iter().map(|account| row(&call, account)).collect(),
         Err(failure) if failure.reason == Reason::AccountNotFound => Vec::new(),

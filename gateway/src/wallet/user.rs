@@ -22,7 +22,7 @@ pub(super) async fn show(call: Call) -> Result<Response, Refusal> {
         return Err(missing().into());
     }
     let include = Include::read(&call.query)?.unwrap_or_default();
-    let asked = GetAccountRequest { account: Some(account_of(user_id)), with_open_holds: false };
+    let asked = GetAccountRequest { account: Some(account_of(user_id)), ..Default::default() };
     let account = match call.upstream().get_account(&call.caller, asked).await {
         Ok(found) => found.account.unwrap_or_default(),
         // Everybody has a wallet of their own; before the first movement it is empty.

@@ -90,7 +90,7 @@ impl Stack {
 
     /// Available and frozen of a person, minor units.
     pub async fn balance(&self, user_id: i64) -> anyhow::Result<(i64, i64)> {
-        let asked = account::GetAccountRequest { account: of(user_id), with_open_holds: false };
+        let asked = account::GetAccountRequest { account: of(user_id), ..Default::default() };
         let answer = self.accounts()?.get_account(asked).await?.into_inner();
         let account = answer.account.context("an answer without an account")?;
         Ok((account.available_minor, account.frozen_minor))

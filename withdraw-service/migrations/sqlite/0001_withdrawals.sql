@@ -1,9 +1,11 @@
--- Position of the last history line; its row is the write lock on PostgreSQL.
+-- Position of the last history line. On PostgreSQL its row is the write lock, and every commit of a writer
+-- moves the version: what was read at a version is still so while it stands (docs/decisions/0020).
 CREATE TABLE stream_head (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    last_sequence INTEGER NOT NULL
+    last_sequence INTEGER NOT NULL,
+    version INTEGER NOT NULL
 ) STRICT;
-INSERT INTO stream_head (id, last_sequence) VALUES (1, 0);
+INSERT INTO stream_head (id, last_sequence, version) VALUES (1, 0, 1);
 
 CREATE TABLE withdrawal (
     id INTEGER PRIMARY KEY,

@@ -42,15 +42,16 @@ impl Core {
         call: i64,
         answer: Answer,
     ) -> Result<Ended, Failure> {
-        let (core, id) = (self.clone(), claimed.id);
+        let core = self.clone();
         let applied = if matches!(answer, Answer::Paid { .. } | Answer::Refused { .. }) {
+            let needs = Needs::claimed(&claimed);
             let job = move |book: &mut Book| {
                 book.end_call(call, answer.outcome(), answer.detail());
                 let Some(mut w) = book.unchanged(&claimed)? else { return Ok(None) };
                 let place = core.applied(book, &mut w, &answer)?;
                 Ok(Some((w, place, None)))
             };
-            self.store.decide(Needs::id(id), job).await?
+            self.store.decide(needs, job).await?
         } else {
             self.store
                 .write(move |conn| not_final(conn, core, claimed, call, answer).boxed())

@@ -167,12 +167,13 @@ impl Core {
         account: AccountAfter,
         applicant: Applicant,
     ) -> Result<Ended, Failure> {
-        let (replies, now_us, id) = (self.replies.clone(), self.now_us(), claimed.id);
+        let (replies, now_us) = (self.replies.clone(), self.now_us());
+        let needs = Needs::claimed(&claimed);
         let job = move |book: &mut Book| {
             let applicant = applicant.clone();
             place_job(book, &claimed, account, applicant, replies.as_ref(), now_us)
         };
-        self.store.decide(Needs::id(id), job).await
+        self.store.decide(needs, job).await
     }
 
     async fn decline(&self, claimed: Withdrawal, failure: Failure) -> Result<Ended, Failure> {
@@ -205,13 +206,13 @@ impl Core {
                 return self.postpone(claimed, &failure).await;
             }
         }
-        let (now_us, id) = (self.now_us(), claimed.id);
+        let (now_us, needs) = (self.now_us(), Needs::claimed(&claimed));
         let job = move |book: &mut Book| {
             let Some(mut w) = book.unchanged(&claimed)? else { return Ok(Ended::Stale) };
             advance(book, &mut w, Step::system(event, now_us))?;
             Ok(Ended::Applied)
         };
-        self.store.decide(Needs::id(id), job).await
+        self.store.decide(needs, job).await
     }
 
     /// Gives the lease back and tries again after a pause.

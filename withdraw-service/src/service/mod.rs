@@ -26,7 +26,6 @@ use std::time::Duration;
 use cashout_common::local::Zone;
 use cashout_common::number::hex;
 use cashout_common::world::World;
-use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, Reason};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -202,8 +201,7 @@ impl Core {
 
     /// The withdrawal as it is now.
     async fn current(&self, id: i64) -> Result<Withdrawal, Failure> {
-        let found = crate::store::withdrawals::find(self.store.readers(), id).await;
-        found.map_err(|e| database_failure(&e))?.ok_or_else(crate::store::withdrawals::not_found)
+        self.store.withdrawal(id).await?.ok_or_else(crate::store::withdrawals::not_found)
     }
 }
 

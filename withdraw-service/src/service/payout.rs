@@ -101,7 +101,7 @@ impl Core {
         if let Err(failure) = self.provider_of(&claimed) {
             return self.postpone(claimed, &failure).await;
         }
-        let (core, id) = (self.clone(), claimed.id);
+        let (core, needs) = (self.clone(), Needs::claimed(&claimed));
         let job = move |book: &mut Book| {
             let Some(mut w) = book.unchanged(&claimed)? else { return Ok(None) };
             if let Some(until_us) = core.waits_until(book, &w) {
@@ -109,10 +109,12 @@ impl Core {
                 book.save(w.status, &mut w)?;
                 return Ok(Some((w, None)));
             }
+            // Whoever took over meanwhile will find the version moved, and this lease.
+            core.lease(&mut w);
             let asked = core.write_attempt(book, &mut w)?;
             Ok(Some((w, asked)))
         };
-        match self.store.decide(Needs::id(id), job).await? {
+        match self.store.decide(needs, job).await? {
             Some((w, Some(asked))) => self.ask_provider(w, Some(asked)).await,
             Some((_, None)) => Ok(Ended::Applied),
             None => Ok(Ended::Stale),
@@ -127,7 +129,10 @@ impl Core {
         let (provider, now_us) = (self.provider_of(w)?, self.now_us());
         let content = w.content();
         if content != w.content_digest || w.reviewers < w.reviewers_required {
-            w.content_digest = content;
+            if content != w.content_digest {
+                // What was approved was another content.
+                (w.content_digest, w.reviewers) = (content, 0);
+            }
             void(book, w, "what would be paid is not what was approved", now_us)?;
             return Ok(None);
         }

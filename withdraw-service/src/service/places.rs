@@ -12,8 +12,6 @@ use crate::domain::lane::Lane;
 
 /// Most calls to the ledger at a time.
 const LEDGER_AT_ONCE: usize = 256;
-/// Most payouts of one method carried out at a time: providers let so many in, and no flood.
-const AT_ONCE: usize = 64;
 
 /// The places of all lanes.
 #[derive(Debug)]
@@ -31,11 +29,12 @@ pub struct Place {
 }
 
 impl Places {
-    /// All free. Whoever could not have a place is woken by `wake` when there is one.
+    /// All free: `payouts` of each method, since providers let so many in and no flood. Whoever could not
+    /// have a place is woken by `wake` when there is one.
     #[must_use]
-    pub fn new(wake: Arc<Notify>) -> Self {
+    pub fn new(payouts: usize, wake: Arc<Notify>) -> Self {
         let lanes = Lane::ALL.map(|lane| {
-            let at_once = if lane == Lane::Ledger { LEDGER_AT_ONCE } else { AT_ONCE };
+            let at_once = if lane == Lane::Ledger { LEDGER_AT_ONCE } else { payouts };
             (lane, Arc::new(Semaphore::new(at_once)), Arc::default())
         });
         Self { lanes, wake }
@@ -83,10 +82,12 @@ mod tests {
     use super::*;
     use crate::domain::method::Method;
 
+    const AT_ONCE: usize = 64;
+
     #[test]
     fn a_lane_that_is_full_leaves_the_others_alone_and_its_first_free_place_wakes() {
         let wake = Arc::new(Notify::new());
-        let places = Places::new(wake.clone());
+        let places = Places::new(AT_ONCE, wake.clone());
         let (ledger, payout) = (Lane::Ledger, Lane::Payout(Method::Wechat));
         let mut taken = places.take_all(payout);
         assert_eq!(taken.len(), AT_ONCE);

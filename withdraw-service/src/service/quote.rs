@@ -1,5 +1,5 @@
 //! What a request made now would cost and be allowed, and every rule that keeps it down. Nothing is
-//! reserved: the request itself is counted under the write lock.
+//! reserved: the request itself is counted when it is written.
 
 use cashout_common::money::format_fixed;
 use cashout_common::writer::database_failure;

@@ -9,7 +9,7 @@ use cashout_common::number::{MAX_ID, digest};
 use cashout_common::text;
 use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, FieldViolation, Reason};
-use futures::future::{Either, select, try_join};
+use futures::future::{Either, select};
 
 use super::declined::{affordable, declined};
 use super::effects::{Ended, Going};
@@ -20,8 +20,8 @@ use crate::domain::numbers::cash_sn;
 use crate::domain::status::{Effect, Status};
 use crate::domain::withdrawal::{Applicant, Due, Holder, Payee, Withdrawal};
 use crate::ports::Balance;
+use crate::store::answers;
 use crate::store::book::{Book, Needs};
-use crate::store::{answers, withdrawals};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -158,9 +158,7 @@ impl Core {
         if request.key.is_empty() {
             return Ok(None);
         }
-        let readers = self.store.readers();
-        let known = withdrawals::find_by_key(readers, request.user_id, &request.key).await;
-        known.map_err(|e| database_failure(&e))
+        self.store.requested(request.user_id, &request.key).await
     }
 
     async fn answered(
@@ -190,8 +188,7 @@ impl Core {
         let method = Method::from_number(r.method)
             .ok_or_else(|| Failure::new(Reason::MethodUnknown, "no such cash-out method"))?;
         let provider = self.providers.for_method(method).ok_or_else(channel_disabled)?.to_owned();
-        let (holder, balance) = (self.ledger.holder(r.user_id), self.ledger.balance(r.user_id));
-        let (holder, balance) = try_join(holder, balance).await?;
+        let (holder, balance) = self.ledger.asker(r.user_id).await?;
         let payee = payee(method, holder.as_ref())?;
         let mut w = Withdrawal {
             id: 0,
@@ -331,8 +328,8 @@ pub(super) fn payee(method: Method, holder: Option<&Holder>) -> Result<Payee, Fa
     }
 }
 
-/// The job: known key, interval, sum of the day, balance, insert. It holds the write lock, so that 64
-/// requests at a time are counted one after another. A key has an answer only if it has a withdrawal.
+/// The job: known key, interval, sum of the day, balance, insert. Jobs are decided one after another, so 64
+/// requests at a time are counted so too. A key has an answer only if it has a withdrawal.
 fn begin(
     book: &mut Book,
     core: &Core,

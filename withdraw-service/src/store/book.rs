@@ -1,5 +1,5 @@
-//! What a batch of jobs works on: rows that were read under the write lock, and the changes decided on
-//! them. A job decides in memory alone; what it changed is kept when it ends well and forgotten when it
+//! What a batch of jobs works on: rows that were read under the write lock, or are believed to be as they
+//! were (decision 0020), and the changes decided on them. A job decides in memory alone; what it changed is kept when it ends well and forgotten when it
 //! is refused, so that it leaves nothing and spoils no neighbour.
 //!
 //! Must not know: SQL, which changes are right.
@@ -23,6 +23,10 @@ use crate::domain::withdrawal::Withdrawal;
 pub struct Needs {
     /// Withdrawals by id.
     pub ids: Vec<i64>,
+    /// One of them as the job knows it. It is believed as long as the tables agree when the batch is
+    /// written, and read otherwise. Only for jobs that decide by its version and status, and leave
+    /// nothing of when its effect is due.
+    pub claimed: Option<Box<Withdrawal>>,
     /// Withdrawals by person and their key.
     pub request: Option<(i64, String)>,
     /// What a person requested lately, and since when a day counts.
@@ -39,11 +43,19 @@ impl Needs {
     pub fn id(id: i64) -> Self {
         Self { ids: vec![id], ..Self::default() }
     }
+
+    /// One withdrawal that is probably still as it is known.
+    #[must_use]
+    pub fn claimed(w: &Withdrawal) -> Self {
+        Self { claimed: Some(Box::new(w.clone())), ..Self::id(w.id) }
+    }
 }
 
 /// The last numbers given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Head {
+    /// Moves with every commit of a writer.
+    pub version: i64,
     /// Of the history.
     pub sequence: i64,
     /// Of withdrawals.
@@ -152,8 +164,9 @@ impl Book {
         }
         self.payouts.extend(job.payouts.clone());
         let all = &mut self.changes;
-        all.rows.append(&mut job.rows);
-        all.new.append(&mut job.new);
+        // Not `append`: that makes the whole map anew for every job.
+        all.rows.extend(job.rows);
+        all.new.extend(job.new);
         all.lines.append(&mut job.lines);
         all.reviews.append(&mut job.reviews);
         all.attempts.append(&mut job.attempts);
@@ -161,7 +174,7 @@ impl Book {
         all.calls.append(&mut job.calls);
         all.heard.append(&mut job.heard);
         all.answers.append(&mut job.answers);
-        all.payouts.append(&mut job.payouts);
+        all.payouts.extend(job.payouts);
     }
 
     /// A withdrawal as it is now.
@@ -318,8 +331,10 @@ pub async fn alone<T>(
     job: impl FnOnce(&mut Book) -> Result<T, Failure>,
 ) -> Result<T, WriteError> {
     let begun = super::load::head(conn).await?;
-    let mut book = Book::load(conn, begun, &[&needs]).await?;
+    let mut book = Book::load(conn, begun, &[&needs], None).await?;
     let decided = book.decide(job)?;
-    book.write(conn).await?;
+    if book.changed() {
+        book.write(conn).await?;
+    }
     Ok(decided)
 }

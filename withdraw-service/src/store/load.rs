@@ -8,6 +8,7 @@ use sqlx::{Error, FromRow};
 
 use super::answers::Stored;
 use super::book::{Book, Head, Needs};
+use super::memory::Memory;
 use super::sandbox::Payout;
 use super::set::{Cell, Kind, Statement};
 use super::withdrawals::{Row, Usage, all, columns, usage_sql};
@@ -17,26 +18,29 @@ use crate::domain::withdrawal::Withdrawal;
 /// The last numbers given and the paused providers, under the write lock.
 macro_rules! head {
     () => {
-        "SELECT last_sequence, (SELECT coalesce(max(id), 0) FROM withdrawal), \
+        "SELECT version, last_sequence, (SELECT coalesce(max(id), 0) FROM withdrawal), \
          (SELECT coalesce(max(id), 0) FROM provider_call), \
          (SELECT string_agg(provider, ',') FROM channel WHERE paused = 1) \
          FROM stream_head WHERE id = 1"
     };
 }
 
-/// What a transaction with the write lock knows from its beginning.
-#[derive(Debug)]
+/// What a batch knows from its beginning.
+#[derive(Debug, Clone)]
 pub(super) struct Begun {
-    head: Head,
-    paused: Vec<String>,
+    pub(super) head: Head,
+    pub(super) paused: Vec<String>,
 }
 
-impl From<(i64, i64, i64, Option<String>)> for Begun {
-    fn from(row: (i64, i64, i64, Option<String>)) -> Self {
-        let (sequence, withdrawal_id, call_id, paused) = row;
+type HeadRow = (i64, i64, i64, i64, Option<String>);
+
+impl From<HeadRow> for Begun {
+    fn from(row: HeadRow) -> Self {
+        let (version, sequence, withdrawal_id, call_id, paused) = row;
         let paused = paused.unwrap_or_default();
         let paused = paused.split(',').filter(|name| !name.is_empty()).map(str::to_owned);
-        Self { head: Head { sequence, withdrawal_id, call_id }, paused: paused.collect() }
+        let head = Head { version, sequence, withdrawal_id, call_id };
+        Self { head, paused: paused.collect() }
     }
 }
 
@@ -52,7 +56,7 @@ pub(super) async fn begin(conn: &mut Conn) -> Result<Begun, Error> {
         Engine::Postgres(c) => {
             let rows = sqlx::raw_sql(BEGIN).fetch_all(&mut *c).await?;
             let row = rows.last().ok_or(Error::RowNotFound)?;
-            let row: (i64, i64, i64, Option<String>) = FromRow::from_row(row)?;
+            let row: HeadRow = FromRow::from_row(row)?;
             Ok(row.into())
         }
         Engine::Sqlite(_) => {
@@ -67,14 +71,23 @@ pub(super) async fn begin(conn: &mut Conn) -> Result<Begun, Error> {
 /// # Errors
 /// The database's.
 pub(super) async fn head(conn: &mut Conn) -> Result<Begun, Error> {
-    let row: (i64, i64, i64, Option<String>) = on_engine!(conn, c =>
+    let row: HeadRow = on_engine!(conn, c =>
         sqlx::query_as(head!()).fetch_one(&mut *c).await?);
     Ok(row.into())
 }
 
+/// The version of the head.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn version(conn: &mut Conn) -> Result<i64, Error> {
+    const SQL: &str = "SELECT version FROM stream_head WHERE id = 1";
+    on_engine!(conn, c => sqlx::query_scalar(SQL).fetch_one(&mut *c).await)
+}
+
 /// By id, and by person and key; the one leaves out what the other takes. Uses `withdrawal_by_key`: looked
 /// up row by row, because a join may be planned to read the whole index first.
-static ROWS: LazyLock<Statement<3>> = LazyLock::new(|| {
+pub(super) static ROWS: LazyLock<Statement<3>> = LazyLock::new(|| {
     let then = concat!(
         "SELECT ",
         columns!(),
@@ -116,14 +129,19 @@ pub(super) async fn rows(conn: &mut Conn, ids: &[i64]) -> Result<Vec<Withdrawal>
     all(ROWS.fetch::<Row>(conn, &wanted).await?)
 }
 
-fn by_id<'c>(id: i64) -> [Cell<'c>; 3] {
+pub(super) fn by_id<'c>(id: i64) -> [Cell<'c>; 3] {
     [Cell::MaybeInt(Some(id)), Cell::MaybeInt(None), Cell::MaybeText(None)]
+}
+
+pub(super) fn by_key(user_id: i64, key: &str) -> [Cell<'_>; 3] {
+    [Cell::MaybeInt(None), Cell::MaybeInt(Some(user_id)), Cell::MaybeText(Some(key))]
 }
 
 type Keyed = (String, String, Vec<u8>, Vec<u8>);
 
 impl Book {
-    /// What jobs with these needs have to know. The caller holds the write lock.
+    /// What jobs with these needs have to know. The caller holds the write lock, or has a memory that is
+    /// checked when the book is written: what jobs and it know already is not read then.
     ///
     /// # Errors
     /// The database's.
@@ -131,16 +149,26 @@ impl Book {
         conn: &mut Conn,
         begun: Begun,
         needs: &[&Needs],
+        memory: Option<&Memory>,
     ) -> Result<Self, Error> {
         let Begun { head, paused } = begun;
         let mut book = Self::default();
         (book.stored, book.head, book.paused) = (head, head, paused);
 
-        book.load_rows(conn, needs).await?;
+        let believed = needs.iter().filter_map(|n| n.claimed.as_deref());
+        for w in believed.filter(|_| memory.is_some()) {
+            book.rows.insert(w.id, w.clone());
+        }
+        book.load_rows(conn, needs, memory.is_none()).await?;
 
         let mut people: Vec<(i64, i64)> = needs.iter().filter_map(|n| n.usage).collect();
         people.sort_unstable();
         people.dedup_by_key(|(user_id, _)| *user_id);
+        people.retain(|(user_id, day_us)| {
+            let known = memory.and_then(|memory| memory.usage(*user_id, *day_us));
+            book.usage.extend(known.map(|usage| (*user_id, usage)));
+            known.is_none()
+        });
         let people: Vec<_> = people.iter().map(|(u, d)| [Cell::Int(*u), Cell::Int(*d)]).collect();
         for (user_id, day_minor, last_us) in USAGE.fetch::<(i64, i64, i64)>(conn, &people).await? {
             book.usage.insert(user_id, Usage { day_minor, last_us });
@@ -160,16 +188,20 @@ impl Book {
         Ok(book)
     }
 
-    /// Rows; approvals only of those that wait for another one.
-    async fn load_rows(&mut self, conn: &mut Conn, needs: &[&Needs]) -> Result<(), Error> {
+    /// Rows, and those under a key if they matter; approvals only of those that wait for another one.
+    async fn load_rows(
+        &mut self,
+        conn: &mut Conn,
+        needs: &[&Needs],
+        keys_too: bool,
+    ) -> Result<(), Error> {
         let mut ids: Vec<i64> = needs.iter().flat_map(|n| n.ids.iter().copied()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let keys = needs.iter().filter_map(|n| n.request.as_ref());
-        let by_key = keys.map(|(user_id, key)| {
-            [Cell::MaybeInt(None), Cell::MaybeInt(Some(*user_id)), Cell::MaybeText(Some(key))]
-        });
-        let wanted = ids.into_iter().map(by_id).chain(by_key);
+        ids.retain(|id| !self.rows.contains_key(id));
+        let keys = needs.iter().filter_map(|n| n.request.as_ref().filter(|_| keys_too));
+        let keys = keys.map(|(user_id, key)| by_key(*user_id, key));
+        let wanted = ids.into_iter().map(by_id).chain(keys);
         let mut reviewed = Vec::new();
         for w in all(ROWS.fetch::<Row>(conn, &wanted.collect::<Vec<_>>()).await?)? {
             if w.status == Status::InReview && w.reviewers > 0 {

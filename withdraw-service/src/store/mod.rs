@@ -14,16 +14,20 @@ pub mod due;
 pub mod history;
 pub mod listing;
 mod load;
+mod lookups;
+mod memory;
 pub mod notifications;
 pub mod payout_rules;
 mod plans;
 pub mod sandbox;
 mod save;
 mod set;
+mod tables;
 pub mod verification;
 pub mod withdrawals;
 
 use cashout_common::db::{Conn, Database, Migrations, Readers};
+use cashout_common::gather::Gather;
 use cashout_common::writer::{WriteError, Writer};
 use cashout_proto::Failure;
 use futures::future::BoxFuture;
@@ -37,8 +41,9 @@ static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres")
 
 /// The schema of this service.
 pub const MIGRATIONS: Migrations = Migrations { sqlite: &SQLITE, postgres: &POSTGRES };
-/// What makes a writer the only one on PostgreSQL. It also lets a job read and then write without races.
-const WRITE_LOCK: &str = "SELECT last_sequence FROM stream_head WHERE id = 1 FOR UPDATE";
+/// What makes a writer the only one on PostgreSQL. It also lets a job read and then write without races, and
+/// tells whoever remembers something that it may be so no longer.
+const WRITE_LOCK: &str = "UPDATE stream_head SET version = version + 1 WHERE id = 1";
 
 /// The open database with its writer.
 #[derive(Debug, Clone)]
@@ -46,6 +51,8 @@ pub struct Store {
     database: Database,
     writer: Writer,
     plans: Plans,
+    /// Reads of one row each that share statements; see `lookups`.
+    withdrawals: Option<Gather<lookups::Withdrawals>>,
     changed: watch::Sender<u64>,
 }
 
@@ -59,7 +66,8 @@ impl Store {
         let writer = Writer::start(database.clone(), WRITE_LOCK);
         let changed = watch::Sender::new(0);
         let plans = Plans::start(database.clone(), changed.clone())?;
-        Ok(Self { database, writer, plans, changed })
+        let withdrawals = Gather::on(&database);
+        Ok(Self { database, writer, plans, withdrawals, changed })
     }
 
     /// Connections for reading.
@@ -92,6 +100,7 @@ impl Store {
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, WriteError>> + Send + 'static,
     {
         let done = self.writer.write(job).await?;
+        self.plans.forget();
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
         Ok(done)
     }

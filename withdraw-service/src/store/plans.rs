@@ -1,19 +1,28 @@
 //! The path on which cash-outs move: everything that waits is decided in memory over rows read in a few
 //! statements, written in a few more and committed once (docs/decisions/0001-one-writer.md).
 //!
-//! It works in a thread of its own, so a caller that goes away cancels nothing, and under the write lock,
-//! so that what a job reads is what it changes. Must not know: what jobs decide.
+//! Two ways to run a batch, as in the ledger: *careful*, under the write lock, so that what a job reads is
+//! what it changes; and on PostgreSQL, where each statement is a trip, *trusting* what is remembered and
+//! what jobs bring along, written in one statement over the version that all of it is of (decision 0020).
+//!
+//! It works in a thread of its own, so a caller that goes away cancels nothing. Must not know: what jobs
+//! decide.
 
 use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use cashout_common::db::{Conn, Database, bounded, close, command, connection_lost, transient};
-use cashout_common::writer::database_failure;
+use cashout_common::db::{
+    Conn, Database, Engine, bounded, close, command, connection_lost, transient,
+};
+use cashout_common::writer::{database_failure, redacted};
 use cashout_proto::{Failure, Reason};
 use sqlx::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::book::{Book, Needs};
-use super::load::begin;
+use super::load::{begin, version};
+use super::memory::Memory;
 
 /// Most jobs that share a commit.
 const BATCH: usize = 256;
@@ -39,6 +48,20 @@ enum Failed {
     Unknown(Error),
 }
 
+impl Failed {
+    /// What callers hear; the log has the reason.
+    fn told(&self) -> Failure {
+        match self {
+            Self::Before(error) => database_failure(error),
+            Self::Unknown(error) => {
+                let error = redacted(error);
+                tracing::error!(error, "nobody knows whether a batch was written");
+                Failure::new(Reason::Unavailable, "the database does not answer; try again")
+            }
+        }
+    }
+}
+
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self::Before(error)
@@ -49,6 +72,7 @@ impl From<Error> for Failed {
 #[derive(Debug, Clone)]
 pub struct Plans {
     jobs: mpsc::Sender<Job>,
+    others: Arc<AtomicU64>,
 }
 
 impl Plans {
@@ -62,11 +86,19 @@ impl Plans {
     /// When the system has no thread for it.
     pub fn start(database: Database, changed: watch::Sender<u64>) -> std::io::Result<Self> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
+        let others = Arc::<AtomicU64>::default();
         let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let worker = Worker { database, changed, conn: None };
+        let (seen, others_wrote) = (0, others.clone());
+        let worker =
+            Worker { database, changed, others_wrote, seen, conn: None, memory: None, doubt: None };
         let named = std::thread::Builder::new().name("cash-outs".to_owned());
         named.spawn(move || own.block_on(worker.run(waiting)))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, others })
+    }
+
+    /// Somebody else in this process has written: what is remembered is not so any longer.
+    pub fn forget(&self) {
+        self.others.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Runs a job and answers after its commit. A job that is refused changes nothing. It may be run
@@ -101,7 +133,15 @@ fn stopped() -> Failure {
 struct Worker {
     database: Database,
     changed: watch::Sender<u64>,
+    /// How often others of this process wrote, and how often when that was last looked at.
+    others_wrote: Arc<AtomicU64>,
+    seen: u64,
     conn: Option<Conn>,
+    /// What is known without looking; nothing on SQLite.
+    memory: Option<Memory>,
+    /// The version over which a batch may have been written whose answer was lost. While it stands that
+    /// batch is not there, but may still come.
+    doubt: Option<i64>,
 }
 
 impl Worker {
@@ -134,8 +174,7 @@ impl Worker {
             Failed::Unknown(_) => false,
         };
         if jobs.len() == 1 || !refused {
-            let (Failed::Before(error) | Failed::Unknown(error)) = error;
-            let failure = database_failure(&error);
+            let failure = error.told();
             return jobs.iter().map(|_| Err(failure.clone())).collect();
         }
         let mut all = Vec::with_capacity(jobs.len());
@@ -143,9 +182,7 @@ impl Worker {
             let alone = self.persist(std::slice::from_mut(job)).await;
             all.push(match alone {
                 Ok(mut decided) => decided.pop().unwrap_or_else(|| Err(stopped())),
-                Err(Failed::Before(error) | Failed::Unknown(error)) => {
-                    Err(database_failure(&error))
-                }
+                Err(failed) => Err(failed.told()),
             });
         }
         all
@@ -167,10 +204,19 @@ impl Worker {
                 Failed::Unknown(_) => false,
             };
             if !again || tries == TRIES {
-                return Err(failed);
+                return Err(self.given_up(failed));
             }
             tries += 1;
             tracing::warn!(tries, "a batch runs again after a database error");
+        }
+    }
+
+    /// A batch that may have been written must not be decided again, nor its jobs one by one; and it is
+    /// no matter of the next batch, which remembers nothing.
+    fn given_up(&mut self, failed: Failed) -> Failed {
+        match (self.doubt.take(), failed) {
+            (Some(_), Failed::Before(error)) => Failed::Unknown(error),
+            (Some(_) | None, failed) => failed,
         }
     }
 
@@ -179,26 +225,77 @@ impl Worker {
             Some(conn) => conn,
             None => bounded(self.database.connect()).await?,
         };
-        let decided = bounded(decided(&mut conn, jobs)).await?;
-        // What was decided is told only when it is there, so the end is awaited in any case.
-        match bounded(command(&mut conn, "COMMIT")).await {
-            Ok(()) => {
-                self.conn = Some(conn);
-                Ok(decided)
-            }
-            Err(error) => Err(Failed::Unknown(error)),
+        let others = self.others_wrote.load(Ordering::SeqCst);
+        let memory = self.memory.take().filter(|_| self.seen == others);
+        self.seen = others;
+        if let Some(memory) = memory
+            && let Some(decided) = self.trusting(&mut conn, memory, jobs).await?
+        {
+            self.conn = Some(conn);
+            return Ok(decided);
         }
+        let (decided, memory) = self.careful(&mut conn, jobs).await?;
+        self.memory = matches!(conn, Engine::Postgres(_)).then_some(memory);
+        self.conn = Some(conn);
+        Ok(decided)
     }
-}
 
-/// Decides all jobs under the write lock and writes what they changed.
-async fn decided(conn: &mut Conn, jobs: &mut [Job]) -> Result<Vec<Decided>, Error> {
-    let begun = begin(conn).await?;
-    let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
-    let mut book = Book::load(conn, begun, &needs).await?;
-    let decided = jobs.iter_mut().map(|job| (job.decide)(&mut book)).collect();
-    if book.changed() {
-        book.write(conn).await?;
+    /// Decides all jobs on what is known and writes what they changed in one statement; nothing when what
+    /// was known is no longer so.
+    async fn trusting(
+        &mut self,
+        conn: &mut Conn,
+        memory: Memory,
+        jobs: &mut [Job],
+    ) -> Result<Option<Vec<Decided>>, Failed> {
+        let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
+        let begun = memory.begun.clone();
+        let mut book = bounded(Book::load(conn, begun, &needs, Some(&memory))).await?;
+        let decided: Vec<Decided> = jobs.iter_mut().map(|job| (job.decide)(&mut book)).collect();
+        // A key that is known breaks a unique index when it is written twice, but a refusal writes nothing.
+        let mut asked = jobs.iter().zip(&decided);
+        if asked.any(|(job, decided)| job.needs.request.is_some() && decided.is_err()) {
+            return Ok(None);
+        }
+        let known = memory.begun.head.version;
+        let there = if book.changed() {
+            // A lost connection leaves this in doubt until somebody looked under the lock.
+            self.doubt = Some(known);
+            let written = bounded(book.write_at_once(conn)).await?;
+            self.doubt = None;
+            written
+        } else {
+            bounded(version(conn)).await? == known
+        };
+        let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
+        self.memory = there.then(|| Memory::after(Some(memory), &book, &needs));
+        Ok(there.then_some(decided))
     }
-    Ok(decided)
+
+    /// Decides all jobs under the write lock over what is read there, and writes what they changed.
+    async fn careful(
+        &mut self,
+        conn: &mut Conn,
+        jobs: &mut [Job],
+    ) -> Result<(Vec<Decided>, Memory), Failed> {
+        let begun = bounded(begin(conn)).await?;
+        let doubted = self.doubt.is_some();
+        if self.doubt.is_some_and(|version| version != begun.head.version) {
+            // The batch may be what moved it: then its jobs must not be decided again.
+            let told = "somebody wrote after a batch whose answer was lost";
+            return Err(Failed::Unknown(Error::Protocol(told.to_owned())));
+        }
+        let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
+        let mut book = bounded(Book::load(conn, begun, &needs, None)).await?;
+        let decided = jobs.iter_mut().map(|job| (job.decide)(&mut book)).collect();
+        // A batch in doubt can never come once the version has moved.
+        if book.changed() || doubted {
+            bounded(book.write(conn)).await?;
+        }
+        // What was decided is told only when it is there, so the end is awaited in any case.
+        bounded(command(conn, "COMMIT")).await.map_err(Failed::Unknown)?;
+        self.doubt = None;
+        let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
+        Ok((decided, Memory::after(None, &book, &needs)))
+    }
 }

@@ -1,198 +1,19 @@
-//! Writing what a batch of jobs decided: a statement per table, however many jobs there are. Rows that
-//! changed are written only over the version and the status they were read with.
+//! Writing what a batch of jobs decided: in a transaction that holds the write lock, or at once over the
+//! version that it was decided on. Must not know: SQL, see `tables`.
 
-use std::sync::LazyLock;
-
-use cashout_common::db::Conn;
+use cashout_common::db::{Conn, connection_lost};
 use sqlx::Error;
 
 use super::book::Book;
-use super::set::{Cell, Kind, Part, Statement, run_all};
+use super::set::{Cell, Part, run_all};
+use super::tables::{
+    ANSWERS, ATTEMPTS, CALLS, CHANGED, ENDED, HEAD, HEARD, LINES, NEW, PAYOUTS, REVIEWS,
+};
 use crate::domain::lane::Lane;
 use crate::domain::status::Effect;
 use crate::domain::withdrawal::{Confirmation, Withdrawal};
 
-use Kind::{Bytes, Int, MaybeInt, MaybeText, Text};
-
-/// Inserts all rows of the source into a table, with what follows.
-fn insert<const N: usize>(table: &str, columns: [(&str, Kind); N], then: &str) -> Statement<N> {
-    let names = columns.map(|(name, _)| name).join(", ");
-    // SQLite takes ON CONFLICT after a SELECT only behind a WHERE.
-    let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM d WHERE 1 = 1{then}");
-    Statement::new(columns, &sql)
-}
-
-/// What never changes of a withdrawal.
-static NEW: LazyLock<Statement<38>> = LazyLock::new(|| {
-    let columns = [
-        ("id", Int),
-        ("cash_sn", Text),
-        ("user_id", Int),
-        ("currency", Text),
-        ("apply_minor", Int),
-        ("fee_minor", Int),
-        ("actual_minor", Int),
-        ("method", Int),
-        ("provider", Text),
-        ("mobile", Text),
-        ("payee_id", Text),
-        ("payee_name", Text),
-        ("remark", Text),
-        ("reviewers_required", Int),
-        ("created_at_us", Int),
-        ("request_digest", Bytes),
-        ("payable_from_us", Int),
-        ("status", Int),
-        ("version", Int),
-        ("review_remark", Text),
-        ("content_digest", Text),
-        ("trade_no", Text),
-        ("third_trade_no", Text),
-        ("pay_requested_at_us", Int),
-        ("paid_at_us", Int),
-        ("updated_at_us", Int),
-        ("decided_by", Text),
-        ("unknown_since_us", Int),
-        ("confirm_mch_id", Text),
-        ("confirm_app_id", Text),
-        ("confirm_package", Text),
-        ("effect", MaybeText),
-        ("lane", MaybeInt),
-        ("next_run_at_us", Int),
-        ("tries", Int),
-        ("lease_owner", Text),
-        ("lease_until_us", Int),
-        ("request_key", MaybeText),
-    ];
-    insert("withdrawal", columns, "")
-});
-
-static CHANGED: LazyLock<Statement<24>> = LazyLock::new(|| {
-    let columns = [
-        ("id", Int),
-        ("read_version", Int),
-        ("read_status", Int),
-        ("status", Int),
-        ("version", Int),
-        ("review_remark", Text),
-        ("content_digest", Text),
-        ("trade_no", Text),
-        ("third_trade_no", Text),
-        ("pay_requested_at_us", Int),
-        ("paid_at_us", Int),
-        ("updated_at_us", Int),
-        ("decided_by", Text),
-        ("unknown_since_us", Int),
-        ("confirm_mch_id", Text),
-        ("confirm_app_id", Text),
-        ("confirm_package", Text),
-        ("effect", MaybeText),
-        ("lane", MaybeInt),
-        ("next_run_at_us", Int),
-        ("tries", Int),
-        ("lease_owner", Text),
-        ("lease_until_us", Int),
-        ("request_key", MaybeText),
-    ];
-    let set: Vec<String> =
-        columns.iter().skip(3).map(|(name, _)| format!("{name} = d.{name}")).collect();
-    let sql = format!(
-        "UPDATE withdrawal SET {} FROM d WHERE withdrawal.id = d.id \
-         AND withdrawal.version = d.read_version AND withdrawal.status = d.read_status",
-        set.join(", ")
-    );
-    Statement::new(columns, &sql)
-});
-
-static LINES: LazyLock<Statement<9>> = LazyLock::new(|| {
-    let columns = [
-        ("id", Int),
-        ("withdrawal_id", Int),
-        ("user_id", Int),
-        ("from_status", Int),
-        ("to_status", Int),
-        ("event", Text),
-        ("actor", Text),
-        ("reason", Text),
-        ("at_us", Int),
-    ];
-    insert("history", columns, "")
-});
-
-static REVIEWS: LazyLock<Statement<4>> = LazyLock::new(|| {
-    let columns =
-        [("withdrawal_id", Int), ("content_digest", Text), ("reviewer", Int), ("at_us", Int)];
-    insert("review", columns, "")
-});
-
-static ATTEMPTS: LazyLock<Statement<9>> = LazyLock::new(|| {
-    let columns = [
-        ("number", Text),
-        ("withdrawal_id", Int),
-        ("provider", Text),
-        ("payee_id", Text),
-        ("amount_minor", Int),
-        ("body", Bytes),
-        ("digest", Text),
-        ("state", Text),
-        ("created_at_us", Int),
-    ];
-    insert("attempt", columns, "")
-});
-
-/// The state it has to have is a value like others: said as a constant it would offer the index of all live
-/// attempts, and a plan that reads the whole of it.
-static ENDED: LazyLock<Statement<3>> = LazyLock::new(|| {
-    let sql = "UPDATE attempt SET state = d.state FROM d \
-        WHERE attempt.number = d.number AND attempt.state = d.read_state";
-    Statement::new([("number", Text), ("read_state", Text), ("state", Text)], sql)
-});
-
-static CALLS: LazyLock<Statement<6>> = LazyLock::new(|| {
-    let columns = [
-        ("id", Int),
-        ("number", Text),
-        ("operation", Text),
-        ("outcome", Text),
-        ("detail", Text),
-        ("at_us", Int),
-    ];
-    insert("provider_call", columns, "")
-});
-
-static HEARD: LazyLock<Statement<3>> = LazyLock::new(|| {
-    let sql = "UPDATE provider_call SET outcome = d.outcome, detail = d.detail FROM d \
-        WHERE provider_call.id = d.id AND provider_call.outcome = ''";
-    Statement::new([("id", Int), ("outcome", Text), ("detail", Text)], sql)
-});
-
-static ANSWERS: LazyLock<Statement<5>> = LazyLock::new(|| {
-    let columns =
-        [("scope", Text), ("key", Text), ("digest", Bytes), ("reply", Bytes), ("at_us", Int)];
-    insert("answer", columns, "")
-});
-
-static PAYOUTS: LazyLock<Statement<8>> = LazyLock::new(|| {
-    let columns = [
-        ("number", Text),
-        ("digest", Text),
-        ("payee_id", Text),
-        ("amount_minor", Int),
-        ("state", Text),
-        ("third_trade_no", Text),
-        ("due_at_us", Int),
-        ("created_at_us", Int),
-    ];
-    insert("sandbox_payout", columns, " ON CONFLICT (number) DO UPDATE SET state = excluded.state")
-});
-
-static HEAD: LazyLock<Statement<2>> = LazyLock::new(|| {
-    let sql = "UPDATE stream_head SET last_sequence = d.last_sequence FROM d \
-        WHERE stream_head.id = 1 AND stream_head.last_sequence = d.read_sequence";
-    Statement::new([("read_sequence", Int), ("last_sequence", Int)], sql)
-});
-
-/// What may change of a withdrawal, in the order of the columns above, from `status` on.
+/// What may change of a withdrawal, in the order of the columns of [`CHANGED`], from `status` on.
 fn changing(w: &Withdrawal) -> [Cell<'_>; 21] {
     let confirm =
         |of: fn(&Confirmation) -> &str| Cell::Text(w.confirmation.as_ref().map_or("", of));
@@ -272,7 +93,41 @@ impl Book {
     ///
     /// # Errors
     /// The database's.
-    pub async fn write(&self, conn: &mut Conn) -> Result<(), Error> {
+    pub async fn write(&mut self, conn: &mut Conn) -> Result<(), Error> {
+        let (parts, uncounted) = self.parts();
+        let certain: usize = parts.iter().map(Part::rows).sum();
+        let touched = run_all(conn, parts, uncounted, None).await?;
+        if touched != certain as u64 {
+            return Err(overtaken());
+        }
+        self.head.version += 1;
+        Ok(())
+    }
+
+    /// Writes what was decided as one statement that is a transaction of its own, on PostgreSQL, if all that
+    /// the book was loaded with is still so; false when it is not, and nothing was written.
+    ///
+    /// # Errors
+    /// The database's; after a lost connection nobody knows whether it was written.
+    pub async fn write_at_once(&mut self, conn: &mut Conn) -> Result<bool, Error> {
+        let (parts, uncounted) = self.parts();
+        let certain: usize = parts.iter().map(Part::rows).sum();
+        match run_all(conn, parts, uncounted, Some(certain)).await {
+            Ok(0) => Ok(false),
+            Ok(_) => {
+                self.head.version += 1;
+                Ok(true)
+            }
+            // It stopped itself, or the tables refused what rests on something that is no longer so: under
+            // the write lock it will show.
+            Err(error @ Error::Database(_)) if !connection_lost(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Everything that is written, and what may be there already. The head comes first: whoever finds that
+    /// it has moved touches nothing else.
+    fn parts(&self) -> (Vec<Part<'_>>, Vec<Part<'_>>) {
         let c = &self.changes;
         let mut parts = self.rows();
         parts.push(REVIEWS.over(c.reviews.iter().map(|r| {
@@ -284,7 +139,6 @@ impl Book {
             [Cell::Text(&a.scope), Cell::Text(&a.key), digest, reply, Cell::Int(a.at_us)]
         })));
         parts.extend(self.attempts());
-        let certain: usize = parts.iter().map(Part::rows).sum();
         // An attempt that a person ended already, a call that was answered already: no row, no matter.
         let ended =
             ENDED.over(c.ended.iter().map(|(number, state)| {
@@ -295,8 +149,7 @@ impl Book {
                 .iter()
                 .map(|h| [Cell::Int(h.call), Cell::Text(h.outcome), Cell::Text(&h.detail)]),
         );
-        let touched = run_all(conn, parts, vec![ended, heard]).await?;
-        if touched == certain as u64 { Ok(()) } else { Err(overtaken()) }
+        (parts, vec![ended, heard])
     }
 
     /// New rows, changed rows, their history.
@@ -317,9 +170,10 @@ impl Book {
                 Cell::Int(l.at_us),
             ]
         });
-        let (was, is) = (self.stored.sequence, self.head.sequence);
-        let head = (was != is).then_some([Cell::Int(was), Cell::Int(is)]);
+        let read = self.stored.version;
+        let head = [Cell::Int(read), Cell::Int(read + 1), Cell::Int(self.head.sequence)];
         vec![
+            HEAD.over(std::iter::once(head)),
             NEW.over(new.map(|w| joined(&fixed(w), &changing(w)))),
             CHANGED.over(changed.map(|(read, w)| {
                 let guard =
@@ -327,7 +181,6 @@ impl Book {
                 joined(&guard, &changing(w))
             })),
             LINES.over(lines),
-            HEAD.over(head.into_iter()),
         ]
     }
 

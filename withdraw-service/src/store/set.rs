@@ -67,7 +67,7 @@ impl<const N: usize> Statement<N> {
     pub(super) fn new(columns: [(&str, Kind); N], then: &str) -> Self {
         let names = columns.map(|(name, _)| name).join(", ");
         let kinds = columns.map(|(_, kind)| kind);
-        let postgres = format!("WITH {} {then}", source(&names, &kinds, 1));
+        let postgres = format!("WITH {} {then}", source(&names, &kinds, 1, ""));
         let row = format!("({})", ["?"; N].join(", "));
         let sqlite = SIZES.map(|size| {
             let rows = vec![row.as_str(); size].join(", ");
@@ -136,12 +136,17 @@ impl Part<'_> {
 /// Runs statements in this order, on PostgreSQL as one; gives how many rows those of `parts` touched.
 /// None of them may look at what another one of them writes.
 ///
+/// On PostgreSQL it can stop itself, without a transaction around it: told how many rows are `certain`, it
+/// does nothing at all (0) when the first part, which has one row, touches none; and with any other number
+/// it fails and leaves nothing.
+///
 /// # Errors
 /// The database's.
 pub(super) async fn run_all(
     conn: &mut Conn,
     parts: Vec<Part<'_>>,
     uncounted: Vec<Part<'_>>,
+    certain: Option<usize>,
 ) -> Result<u64, Error> {
     let counted = parts.into_iter().map(|part| (part, true));
     let mut parts: Vec<(Part<'_>, bool)> =
@@ -160,7 +165,9 @@ pub(super) async fn run_all(
             let (mut sql, mut counts) = (String::from("WITH "), vec!["0::bigint".to_owned()]);
             let mut next = 1;
             for (n, (part, counts_it)) in parts.iter().enumerate() {
-                let source = source(part.names, part.kinds, next);
+                // So the first one is also carried out first.
+                let only = if certain.is_some() && n > 0 { FIRST_TOUCHED } else { "" };
+                let source = source(part.names, part.kinds, next, only);
                 sql.push_str(&format!("p{n} AS (WITH {source} {} RETURNING 1), ", part.then));
                 if *counts_it {
                     counts.push(format!("(SELECT count(*) FROM p{n})"));
@@ -169,7 +176,17 @@ pub(super) async fn run_all(
                 columns(&mut arguments, part.kinds, &part.cells)?;
             }
             sql.push_str(&format!("touched AS (SELECT {} AS n) ", counts.join(" + ")));
-            sql.push_str("SELECT n FROM touched");
+            sql.push_str(&match certain {
+                // A division by zero: an expression has no other way to fail.
+                Some(_) => format!(
+                    "SELECT CASE WHEN n IN (0, ${next}) THEN n ELSE 1 / (n - n) END FROM touched"
+                ),
+                None => "SELECT n FROM touched".to_owned(),
+            });
+            if let Some(certain) = certain {
+                let certain = i64::try_from(certain).unwrap_or(i64::MAX);
+                arguments.add(certain).map_err(Error::Encode)?;
+            }
             let touched: i64 =
                 sqlx::query_scalar_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *c).await?;
             Ok(u64::try_from(touched).unwrap_or_default())
@@ -191,8 +208,11 @@ pub(super) async fn run_all(
     }
 }
 
+/// Nothing unless the first of several parts touched its row.
+const FIRST_TOUCHED: &str = " WHERE EXISTS (SELECT 1 FROM p0)";
+
 /// The source `d` on PostgreSQL: an array per column, in parameters from `first` on.
-fn source(names: &str, kinds: &[Kind], first: usize) -> String {
+fn source(names: &str, kinds: &[Kind], first: usize, only: &str) -> String {
     let array = |(at, kind): (usize, &Kind)| {
         let array = match kind {
             Kind::Int | Kind::MaybeInt => "bigint[]",
@@ -202,7 +222,7 @@ fn source(names: &str, kinds: &[Kind], first: usize) -> String {
         format!("${}::{array}", first + at)
     };
     let arrays: Vec<String> = kinds.iter().enumerate().map(array).collect();
-    format!("d ({names}) AS (SELECT * FROM unnest({}))", arrays.join(", "))
+    format!("d ({names}) AS (SELECT * FROM unnest({}){only})", arrays.join(", "))
 }
 
 /// Adds an array for each column of rows.

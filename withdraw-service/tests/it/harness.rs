@@ -50,6 +50,7 @@ pub struct Service {
 /// A configuration that is patient with nothing.
 pub fn config(database: &TestDatabase) -> anyhow::Result<Config> {
     Ok(Config {
+        payouts_at_once: 64,
         listen: "127.0.0.1:0".parse()?,
         database_url: database.url.clone(),
         account_address: "http://127.0.0.1:1".to_owned(),

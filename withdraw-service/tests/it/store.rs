@@ -121,7 +121,7 @@ async fn the_tables_refuse_what_must_never_be() -> anyhow::Result<()> {
             "INSERT INTO channel VALUES ('x', 0, 'operator', '', '', 0, 0, 0)",
             "INSERT INTO channel VALUES ('x', 1, 'whim', '', '', 0, 0, 0)",
             "INSERT INTO notification VALUES ('x', 'y', 'z', '', NULL, '', '', 'believed', 0)",
-            "INSERT INTO stream_head VALUES (2, 0)",
+            "INSERT INTO stream_head VALUES (2, 0, 1)",
             "INSERT INTO provider_call VALUES (99, 'unknown number', 'send', '', '', 0)",
         ] {
             ensure!(execute(&url, forbidden).await.is_err(), "{}: {forbidden}", database.engine);

@@ -26,8 +26,9 @@ const BATCH: usize = 1024;
 /// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
 /// who wait for each other's answers would otherwise move in step, all of them in one batch: the
 /// processors would wait while the database works, and the database while callers are answered.
-/// So many are also worth computing while a batch is under way.
 const AT_ONCE: usize = 128;
+/// So many are worth computing while a batch is under way: who comes after them waits for the next one.
+const AHEAD: usize = 64;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
 /// How soon a database that was away is asked again.
@@ -113,7 +114,7 @@ impl Worker {
         taken: &mut Vec<Request>,
     ) -> bool {
         while let Some(under_way) = &mut self.under_way {
-            let missing = AT_ONCE.saturating_sub(taken.len());
+            let missing = AHEAD.saturating_sub(taken.len());
             if missing == 0 {
                 break;
             }

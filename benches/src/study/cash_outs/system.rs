@@ -15,6 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::door::REVIEWER;
 use super::http::token;
+use super::round;
 use super::watch::Watch;
 use crate::engine::Engine;
 use crate::load::{Client, FUNDS, connect, prepare};
@@ -139,6 +140,8 @@ pub fn withdraw(url: &str, ledger: &str) -> anyhow::Result<Process> {
         ("--account-address", ledger.to_owned()),
         ("--wechat-provider", "sandbox".to_owned()),
         ("--alipay-provider", "sandbox".to_owned()),
+        // As many as callers, like the textbook's.
+        ("--payouts-at-once", round::IN_FLIGHT.to_string()),
     ];
     started("withdraw-service", &flags)
 }

@@ -1,0 +1,81 @@
+//! Reads of one account or person that share statements: everybody hears of their own, as it is now.
+
+mod support;
+
+use anyhow::{Context, ensure};
+use cashout_proto::account::v1 as pb;
+use futures::future::try_join_all;
+use sqlx::{Connection, PgConnection};
+use support::{Stack, credit, databases, person, reason};
+
+const PEOPLE: i64 = 40;
+
+fn of(account: pb::AccountRef, with_holder: bool) -> pb::GetAccountRequest {
+    pb::GetAccountRequest { account: Some(account), with_holder, ..Default::default() }
+}
+
+fn by_id(id: i64) -> pb::AccountRef {
+    pb::AccountRef { by: Some(pb::account_ref::By::AccountId(id)), ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_who_ask_at_once_each_hear_of_their_own() -> anyhow::Result<()> {
+    for database in databases("lookups").await? {
+        let mut s = Stack::start(&database.url).await?;
+        let people: Vec<i64> = (1..=PEOPLE).collect();
+        s.open(&people).await?;
+        for user in 1..=PEOPLE {
+            s.client.post_transfer(credit(&format!("c{user}"), user, user * 10)).await?;
+            let username = format!("name{user}");
+            let profile = pb::SetProfileRequest { user_id: user, username, mobile: String::new() };
+            s.client.set_profile(profile).await?;
+        }
+        let calls = (0..600).map(|n| {
+            let (user, mut client) = (n % PEOPLE + 1, s.client.clone());
+            tokio::spawn(async move {
+                let named = client.get_account(of(person(user), n % 2 == 0)).await?.into_inner();
+                let account = named.account.context("no account")?;
+                ensure!((account.user_id, account.available_minor) == (user, user * 10));
+                let holder = named.holder.map(|holder| holder.username);
+                ensure!(holder == (n % 2 == 0).then(|| format!("name{user}")));
+                let same = client.get_account(of(by_id(account.id), true)).await?.into_inner();
+                ensure!(same.account.as_ref() == Some(&account));
+                ensure!(same.holder.map(|holder| holder.user_id) == Some(user));
+                let nobody = client.get_account(of(person(user + 1000), true)).await;
+                ensure!(reason(&nobody) == "ACCOUNT_NOT_FOUND");
+                anyhow::Ok(())
+            })
+        });
+        for told in try_join_all(calls).await? {
+            told.with_context(|| database.engine)?;
+        }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_is_read_by_whoever_asks_next_also_after_a_lost_connection()
+-> anyhow::Result<()> {
+    const LOSE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    for database in databases("lookuplost").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        for n in 1..=20 {
+            s.client.post_transfer(credit(&format!("c{n}"), 7, 1)).await?;
+            ensure!(s.balance(7).await? == (n, 0));
+        }
+        if database.engine == "postgres" {
+            let mut admin = PgConnection::connect(&database.url).await?;
+            let lost: i64 = sqlx::query_scalar(LOSE).fetch_one(&mut admin).await?;
+            ensure!(lost > 0, "nobody was connected");
+            ensure!(s.balance(7).await? == (20, 0));
+        }
+        let account = of(person(7), true);
+        let holder = s.client.get_account(account).await?.into_inner().holder;
+        ensure!(holder.is_none(), "nobody was introduced");
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
