@@ -243,6 +243,70 @@ async fn a_batch_is_independent_or_all_or_nothing() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_on_holds_are_carried_out_together_and_each_for_itself() -> anyhow::Result<()> {
+    use pb::hold_command::Command;
+    for database in databases("holds").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[7]).await?;
+        s.client.post_transfer(credit("c", 7, 1_000)).await?;
+        let ids = |n: i64| (format!("end{n}"), format!("h{n}"));
+        let place = |n, amount| Command::Place(place(&ids(n).1, 7, amount));
+        let release = |n: i64| Command::Release(release(&format!("back{n}"), &ids(n).1));
+        let settle = |n| Command::Settle(settle(&ids(n).0, &ids(n).1, &[100]));
+        let abandon = |n| {
+            let (account, hold_key) = (Some(person(7)), ids(n).1);
+            Command::Abandon(pb::AbandonHoldRequest { hold_key, account, facts: None })
+        };
+        // In this order: what ends a hold comes after what placed it.
+        let commands = vec![
+            (place(1, 100), ""),
+            (place(2, 0), "INVALID_ARGUMENT"),
+            (place(3, 2_000), "INSUFFICIENT_FUNDS"),
+            (settle(1), ""),
+            (release(1), "HOLD_ALREADY_SETTLED"),
+            (place(4, 300), ""),
+            (release(4), ""),
+            (abandon(5), ""),
+            (place(5, 1), "IDEMPOTENCY_CONFLICT"),
+            (place(6, 50), ""),
+            (abandon(6), ""),
+            (settle(9), "HOLD_NOT_FOUND"),
+            (place(8, 7), ""),
+        ];
+        for again in [false, true] {
+            let all = commands.iter().map(|(c, _)| pb::HoldCommand { command: Some(c.clone()) });
+            let nothing = pb::HoldCommand { command: None };
+            let asked = pb::ChangeHoldsRequest { commands: all.chain([nothing]).collect() };
+            let told = s.client.change_holds(asked).await?.into_inner().results;
+            assert_eq!(told.len(), commands.len() + 1);
+            for (result, expected) in told.iter().zip(commands.iter().map(|(_, e)| *e)) {
+                let (reason, replayed) = hold_outcome(result);
+                assert_eq!(reason, expected, "{}", database.engine);
+                assert!(replayed == again || !reason.is_empty(), "{result:?}");
+            }
+            assert_eq!(told.last().map(|r| hold_outcome(r).0).as_deref(), Some("INVALID_ARGUMENT"));
+            assert_eq!(s.balance(7).await?, (893, 7), "{}", database.engine);
+        }
+        for count in [0, 1001] {
+            let commands = vec![pb::HoldCommand { command: Some(place(1, 100)) }; count];
+            let refused = s.client.change_holds(pb::ChangeHoldsRequest { commands }).await;
+            assert_eq!(reason(&refused), "INVALID_ARGUMENT", "{count}");
+        }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+fn hold_outcome(result: &pb::HoldResult) -> (String, bool) {
+    use pb::hold_result::Outcome;
+    match &result.outcome {
+        Some(Outcome::Refused(refusal)) => (refusal.reason.clone(), false),
+        Some(Outcome::Done(held)) => (String::new(), held.replayed),
+        None => ("NONE".to_owned(), false),
+    }
+}
+
 fn outcomes(answer: &pb::PostTransfersResponse) -> Vec<String> {
     use pb::transfer_result::Outcome;
     let outcome = |r: &pb::TransferResult| match &r.outcome {

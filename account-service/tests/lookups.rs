@@ -55,6 +55,32 @@ async fn hundreds_who_ask_at_once_each_hear_of_their_own() -> anyhow::Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_many_are_told_with_those_behind_them() -> anyhow::Result<()> {
+    for database in databases("behind").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[1, 2, 3]).await?;
+        for (user_id, username) in [(1, "one"), (2, "two"), (4, "four")] {
+            let (username, mobile) = (username.to_owned(), String::new());
+            s.client.set_profile(pb::SetProfileRequest { user_id, username, mobile }).await?;
+        }
+        let own = s.client.get_account(of(person(2), false)).await?.into_inner().account;
+        let own = by_id(own.context("opened")?.id);
+        // 3 has an account and is nobody, 4 is somebody without an account, 5 neither.
+        let accounts = vec![person(3), own, person(1), person(4), person(1), person(5)];
+        for (with_holders, behind) in [(false, vec![]), (true, vec!["one", "two", "four"])] {
+            let asked = pb::BatchGetAccountsRequest { accounts: accounts.clone(), with_holders };
+            let told = s.client.batch_get_accounts(asked).await?.into_inner();
+            let found: Vec<i64> = told.accounts.iter().map(|a| a.user_id).collect();
+            ensure!(found == [3, 2, 1, 1], "{}: {found:?}", database.engine);
+            let holders: Vec<&str> = told.holders.iter().map(|h| h.username.as_str()).collect();
+            ensure!(holders == behind, "{}: {holders:?}", database.engine);
+        }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_is_read_by_whoever_asks_next_also_after_a_lost_connection()
 -> anyhow::Result<()> {
     const LOSE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \

@@ -56,7 +56,7 @@ async fn a_binding_seals_with_the_first_key_and_the_next_write_reseals() -> anyh
         let mut old = Stack::keyed(&database.url, &[1]).await?;
         // Started while nothing is bound: what is sealed with the old key comes only after it.
         let mut new = Stack::keyed(&database.url, &[2, 1]).await?;
-        known(&mut old, &[7]).await?;
+        known(&mut old, &[7, 8]).await?;
         old.client.bind_payee(bind(7, canary(Wechat))).await?;
         let store = Store::open(&database.url).await?;
         assert_eq!(store.payee_key_ids().await?, [ids(1)?]);
@@ -66,6 +66,13 @@ async fn a_binding_seals_with_the_first_key_and_the_next_write_reseals() -> anyh
         assert_eq!(store.payee_key_ids().await?, [ids(2)?]);
         assert_eq!(payees(&mut new, 7).await?[0].bound_at_us, NOON_US, "the same as before");
         assert_eq!(reason(&payees(&mut old, 7).await), "INTERNAL", "it has no such key");
+        let asked = pb::BatchGetAccountsRequest {
+            accounts: vec![support::person(7), support::person(8)],
+            with_holders: true,
+        };
+        let told = old.client.batch_get_accounts(asked).await?.into_inner();
+        let people: Vec<i64> = told.holders.iter().map(|h| h.user_id).collect();
+        assert_eq!(people, [8], "who cannot be read keeps nobody else waiting");
         store.database().close().await;
         old.stop_and_verify().await?;
         new.stop_and_verify().await?;

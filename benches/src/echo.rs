@@ -61,7 +61,7 @@ impl Echo {
         request: pb::BatchGetAccountsRequest,
     ) -> Result<pb::BatchGetAccountsResponse, Failure> {
         let accounts = request.accounts.iter().map(|_| pb::Account::default()).collect();
-        Ok(pb::BatchGetAccountsResponse { accounts })
+        Ok(pb::BatchGetAccountsResponse { accounts, ..Default::default() })
     }
 
     async fn list_statement(

@@ -33,6 +33,7 @@ macro_rules! surface {
             get_balance_at: GetBalanceAtRequest => GetBalanceAtResponse;
             adjust_account: AdjustAccountRequest => AdjustAccountResponse;
             abandon_hold: AbandonHoldRequest => HoldResponse;
+            change_holds: ChangeHoldsRequest => ChangeHoldsResponse;
             get_hold: GetHoldRequest => Hold;
             list_holds: ListHoldsRequest => ListHoldsResponse;
             set_lock: SetLockRequest => Account;

@@ -170,7 +170,7 @@ async fn each_kind_is_found_once_found_again_older_and_gone_when_it_is_gone() ->
             |number: &str, set: &str| format!("UPDATE attempt SET {set} WHERE number = '{number}'");
         tamper(url, &attempt(&numbers[7], "state = 'paid'")).await?;
         let paid_at = format!(
-            "UPDATE withdrawal SET paid_at_us = {NOON_US} WHERE trade_no = '{}'",
+            "UPDATE withdrawal_state SET paid_at_us = {NOON_US} WHERE trade_no = '{}'",
             numbers[7]
         );
         tamper(url, &paid_at).await?;

@@ -89,8 +89,7 @@ async fn begin(core: &Arc<Core>, lane: Lane, times: Times) -> Result<usize, Fail
     let claimed = claimed.await?;
     let begun = claimed.len();
     for (w, place) in claimed.into_iter().zip(places) {
-        let working = core.clone();
-        core.tasks.spawn(async move { working.carry_out(Going::claimed(w, place)).await });
+        core.go_on(Going::claimed(w, place));
     }
     Ok(begun)
 }

@@ -1,10 +1,12 @@
 //! Methods on accounts and holds that only read or set a state.
 
+use std::collections::BTreeSet;
+
 use cashout_common::money::MAX_MINOR;
 use cashout_common::number::MAX_ID;
 use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
-use futures::future::try_join;
+use futures::future::{join_all, try_join};
 
 use super::parse::Fields;
 use super::{Server, account_not_found, answer, read_failure};
@@ -69,8 +71,31 @@ impl Server {
         let wanted: Vec<Which> =
             wanted.map(|(i, a)| f.account(&format!("accounts[{i}]"), Some(a))).collect();
         let wanted = f.finish(wanted)?;
-        let found = self.store.accounts(&wanted).await.map_err(read_failure)?;
-        Ok(pb::BatchGetAccountsResponse { accounts: found.iter().map(answer::account).collect() })
+        let found = self.store.accounts_now(&wanted).await?;
+        let holders = match request.with_holders {
+            true => self.behind(&wanted, &found).await?,
+            false => vec![],
+        };
+        let accounts = found.iter().map(answer::account).collect();
+        Ok(pb::BatchGetAccountsResponse { accounts, holders })
+    }
+
+    /// The persons who are named or own an account that was found.
+    async fn behind(
+        &self,
+        wanted: &[Which],
+        found: &[Account],
+    ) -> Result<Vec<pb::Holder>, Failure> {
+        let named = wanted.iter().filter_map(|which| match which {
+            Which::Person(user_id, _) => Some(*user_id),
+            Which::Id(_) => None,
+        });
+        let people: BTreeSet<i64> = named.chain(found.iter().map(Account::user_id)).collect();
+        let known = join_all(people.into_iter().map(|user_id| self.known_holder(user_id))).await;
+        // A binding that does not open is the matter of one; a database that does not answer, of all.
+        let all =
+            known.into_iter().filter(|k| !matches!(k, Err(f) if f.reason == Reason::Internal));
+        Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     pub(super) async fn get_balance_at(

@@ -5,6 +5,7 @@
 mod accounts;
 mod answer;
 mod holders;
+mod holds;
 mod parse;
 mod postings;
 mod request;
@@ -134,6 +135,7 @@ methods! {
     settle_hold: SettleHoldRequest => HoldResponse;
     release_hold: ReleaseHoldRequest => HoldResponse;
     abandon_hold: AbandonHoldRequest => HoldResponse;
+    change_holds: ChangeHoldsRequest => ChangeHoldsResponse;
     get_hold: GetHoldRequest => Hold;
     list_holds: ListHoldsRequest => ListHoldsResponse;
     set_lock: SetLockRequest => Account;

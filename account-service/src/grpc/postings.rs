@@ -1,4 +1,4 @@
-//! Methods that move money: each one command to the poster.
+//! Methods that move money: each one command to the poster. For holds see `holds`.
 
 use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
@@ -7,8 +7,8 @@ use super::{Server, answer, post_failure, request};
 use crate::domain::{Account, Command, Outcome, Posted};
 use crate::service::poster::PostError;
 
-/// Most transfers of one batch.
-const BATCH: usize = 1000;
+/// Most commands of one batch.
+pub(super) const BATCH: usize = 1000;
 
 impl Server {
     pub(super) async fn post_transfer(
@@ -39,17 +39,17 @@ impl Server {
                 _ => return Err(unexpected()),
             }
         } else {
-            self.post_independent(parsed.collect()).await
+            self.post_independent(parsed.map(|t| t.map(Command::Post)).collect()).await
         };
         Ok(pb::PostTransfersResponse { results: results.into_iter().map(result).collect() })
     }
 
     /// Malformed items are refused by themselves, the others are carried out in order.
-    async fn post_independent(
+    pub(super) async fn post_independent(
         &self,
-        parsed: Vec<Result<crate::domain::Transfer, Failure>>,
+        parsed: Vec<Result<Command, Failure>>,
     ) -> Vec<Result<Posted, Failure>> {
-        let commands = parsed.iter().filter_map(|p| p.as_ref().ok().cloned()).map(Command::Post);
+        let commands = parsed.iter().filter_map(|p| p.as_ref().ok().cloned());
         let mut answers = self.poster.post_each(commands.collect()).await.into_iter();
         let results = parsed.into_iter().map(|item| {
             item?;
@@ -77,36 +77,8 @@ impl Server {
         }
     }
 
-    pub(super) async fn place_hold(
-        &self,
-        request: pb::PlaceHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::place(&request)?).await?))
-    }
-
-    pub(super) async fn settle_hold(
-        &self,
-        request: pb::SettleHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::settle(&request)?).await?))
-    }
-
-    pub(super) async fn release_hold(
-        &self,
-        request: pb::ReleaseHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::release(&request)?).await?))
-    }
-
-    pub(super) async fn abandon_hold(
-        &self,
-        request: pb::AbandonHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::abandon(&request)?).await?))
-    }
-
     /// Carries out a command that appends entries.
-    async fn posted(&self, command: Command) -> Result<Posted, Failure> {
+    pub(super) async fn posted(&self, command: Command) -> Result<Posted, Failure> {
         match self.poster.post(command).await.map_err(post_failure)? {
             Outcome::Posted(posted) => Ok(posted),
             _ => Err(unexpected()),

@@ -63,7 +63,8 @@ pub fn page(user: i64) -> pb::ListStatementRequest {
 
 /// Asks for the accounts of several persons at once.
 pub fn accounts(users: impl Iterator<Item = i64>) -> pb::BatchGetAccountsRequest {
-    pb::BatchGetAccountsRequest { accounts: users.map(person).collect() }
+    let accounts = users.map(person).collect();
+    pb::BatchGetAccountsRequest { accounts, ..Default::default() }
 }
 
 /// Asks for a person's account.

@@ -26,7 +26,7 @@ pub async fn holdings(client: &Client, people: i64) -> anyhow::Result<Holdings> 
     let mut sum = Holdings::default();
     for some in all.chunks(BATCH) {
         let accounts = some.iter().map(|user| person(*user)).collect();
-        let asked = pb::BatchGetAccountsRequest { accounts };
+        let asked = pb::BatchGetAccountsRequest { accounts, ..Default::default() };
         let answer = client.batch_get_accounts(asked).await.context("reading accounts")?;
         for account in answer.into_inner().accounts {
             sum.accounts += 1;

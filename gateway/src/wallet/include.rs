@@ -69,7 +69,7 @@ impl Related {
         }
         if include.user_wallet {
             let accounts = user_ids.iter().copied().map(account_of).collect();
-            let asked = BatchGetAccountsRequest { accounts };
+            let asked = BatchGetAccountsRequest { accounts, ..Default::default() };
             let found = call.upstream().batch_get_accounts(&call.caller, asked).await?;
             for account in found.accounts {
                 let shown = Included::Wallet(wallet(account.user_id, &balance(&account)));

@@ -1,15 +1,51 @@
 //! One withdrawal with everything that is known of it, and what a reviewer approves of it.
 //! Must not know: rows, messages.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
 use cashout_common::number::{digest, hex};
 
 use super::method::Method;
 use super::status::{Effect, Status};
 
-/// A cash-out. Amounts in minor units, times in UTC microseconds (0: not yet).
+/// A cash-out as somebody knows it. Copies share what they know until one of them is changed, so a copy costs
+/// nothing, and whoever waits for something carries a pointer and not the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // The proto message of the same name documents the fields people see.
-pub struct Withdrawal {
+pub struct Withdrawal(Arc<Details>);
+
+impl From<Details> for Withdrawal {
+    fn from(details: Details) -> Self {
+        Self(Arc::new(details))
+    }
+}
+
+impl Withdrawal {
+    /// What is known, to be taken apart.
+    #[must_use]
+    pub fn into_details(self) -> Details {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
+impl Deref for Withdrawal {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Withdrawal {
+    fn deref_mut(&mut self) -> &mut Details {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// What is known of a cash-out. Amounts in minor units, times in UTC microseconds (0: not yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // The proto message Withdrawal documents the fields people see.
+pub struct Details {
     pub id: i64,
     pub cash_sn: String,
     pub user_id: i64,
@@ -28,7 +64,7 @@ pub struct Withdrawal {
     pub status: Status,
     /// Counts every change; what was read is only written back when it is still the same.
     pub version: i64,
-    /// What was asked to be approved, see [`Withdrawal::content`].
+    /// What was asked to be approved, see [`Details::content`].
     pub content_digest: String,
     pub reviewers_required: i64,
     /// Approvals of `content_digest` so far.
@@ -97,7 +133,7 @@ pub struct Confirmation {
     pub package: String,
 }
 
-impl Withdrawal {
+impl Details {
     /// Digest of what is to be paid, in hex: a reviewer approves exactly this, and nothing else is paid.
     #[must_use]
     pub fn content(&self) -> String {

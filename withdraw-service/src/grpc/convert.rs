@@ -80,7 +80,7 @@ fn small(number: i64) -> i32 {
 /// A withdrawal as a message.
 #[must_use]
 pub fn withdrawal(w: Withdrawal) -> wire::Withdrawal {
-    let hold_key = w.hold_key();
+    let (hold_key, w) = (w.hold_key(), w.into_details());
     wire::Withdrawal {
         confirmation: w
             .confirmation

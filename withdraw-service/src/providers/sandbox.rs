@@ -115,7 +115,7 @@ impl Provider for Sandbox {
     fn send(&self, request: SendRequest) -> BoxFuture<'static, Answer> {
         let (store, now_us) = (self.store.clone(), self.clock.now_us());
         async move {
-            let needs = Needs { payout: Some(request.number.clone()), ..Needs::default() };
+            let needs = Needs { new_payout: Some(request.number.clone()), ..Needs::default() };
             let booked = store.decide(needs, move |books| Ok(book(books, &request, now_us))).await;
             booked.unwrap_or_else(|failure| unknown(&failure.to_string()))
         }

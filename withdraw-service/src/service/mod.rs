@@ -28,6 +28,7 @@ use cashout_common::number::hex;
 use cashout_common::world::World;
 use cashout_proto::{Failure, Reason};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::lane::Lane;
@@ -191,12 +192,17 @@ impl Core {
         Some(place)
     }
 
+    /// Carries out an effect this instance has the lease for, in a task no caller can cancel.
+    pub(crate) fn go_on(self: &Arc<Self>, going: Going) -> JoinHandle<Ended> {
+        let core = self.clone();
+        // Boxed: what a task is made of is moved several times until it runs, and this is large.
+        self.tasks.spawn(Box::pin(async move { core.carry_out(going).await }))
+    }
+
     /// Carries out an effect this instance has the lease for, in a task no caller can cancel, and waits
     /// a moment for it. `None`: it still goes on.
     async fn run_now(self: &Arc<Self>, going: Going) -> Option<Ended> {
-        let core = self.clone();
-        let task = self.tasks.spawn(async move { core.carry_out(going).await });
-        tokio::time::timeout(INLINE_WAIT, task).await.ok()?.ok()
+        tokio::time::timeout(INLINE_WAIT, self.go_on(going)).await.ok()?.ok()
     }
 
     /// The withdrawal as it is now.

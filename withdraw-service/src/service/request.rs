@@ -18,7 +18,7 @@ use super::{Answered, Core, INLINE_WAIT, replay, same_request, transition};
 use crate::domain::method::Method;
 use crate::domain::numbers::cash_sn;
 use crate::domain::status::{Effect, Status};
-use crate::domain::withdrawal::{Applicant, Due, Holder, Payee, Withdrawal};
+use crate::domain::withdrawal::{Applicant, Details, Due, Holder, Payee, Withdrawal};
 use crate::ports::Balance;
 use crate::store::answers;
 use crate::store::book::{Book, Needs};
@@ -190,7 +190,7 @@ impl Core {
         let provider = self.providers.for_method(method).ok_or_else(channel_disabled)?.to_owned();
         let (holder, balance) = self.ledger.asker(r.user_id).await?;
         let payee = payee(method, holder.as_ref())?;
-        let mut w = Withdrawal {
+        let mut w = Withdrawal::from(Details {
             id: 0,
             cash_sn: String::new(),
             user_id: r.user_id,
@@ -223,7 +223,7 @@ impl Core {
             due: Due { effect: Some(Effect::PlaceHold), ..Due::default() },
             request_key: r.key.clone(),
             request_digest: r.digest(),
-        };
+        });
         self.check_order(&w)?;
         self.lease(&mut w);
         Ok(Draft { w, applicant: Applicant(holder), balance })
@@ -239,7 +239,7 @@ impl Core {
     /// Goes on with a request that was begun under the same key, or waits for who is at it.
     async fn join(self: &Arc<Self>, going: Withdrawal, digest: &[u8]) -> Result<Answered, Failure> {
         same_request(&going.request_digest, digest)?;
-        let (user, key, id) = (going.user_id, going.request_key, going.id);
+        let (user, key, id) = (going.user_id, going.request_key.clone(), going.id);
         if going.status == Status::Requested
             && let Some(w) = self.taken(id).await?
         {

@@ -126,8 +126,7 @@ impl Core {
         }
         let (paying, awaited): (Vec<_>, Vec<_>) = now.into_iter().partition(|g| g.place.is_some());
         for going in paying {
-            let core = self.clone();
-            self.tasks.spawn(async move { core.carry_out(going).await });
+            self.go_on(going);
         }
         join_all(awaited.into_iter().map(|going| self.run_now(going))).await;
     }

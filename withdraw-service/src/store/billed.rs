@@ -69,7 +69,7 @@ macro_rules! known {
         concat!(
             "SELECT a.number, a.withdrawal_id, a.provider, a.amount_minor, a.state, \
              a.created_at_us, w.cash_sn, w.status, w.paid_at_us FROM attempt a \
-             JOIN withdrawal w ON w.id = a.withdrawal_id WHERE ",
+             JOIN withdrawal_now w ON w.id = a.withdrawal_id WHERE ",
             $rest
         )
     };
@@ -79,7 +79,7 @@ macro_rules! left {
         concat!(
             "SELECT w.cash_sn, w.id AS withdrawal_id, w.provider, \
              coalesce(a.number, '') AS paid_number, coalesce(a.amount_minor, 0) AS paid_minor \
-             FROM withdrawal w LEFT JOIN attempt a ON a.withdrawal_id = w.id \
+             FROM withdrawal_now w LEFT JOIN attempt a ON a.withdrawal_id = w.id \
              AND a.state = 'paid' WHERE w.cash_sn ",
             $rest
         )

@@ -35,6 +35,9 @@ pub struct Needs {
     pub answer: Option<(String, String)>,
     /// The sandbox's payout by number.
     pub payout: Option<String>,
+    /// A number that the sandbox has probably not booked yet. It is believed to be new as long as the tables
+    /// agree when the batch is written, and read otherwise.
+    pub new_payout: Option<String>,
 }
 
 impl Needs {
@@ -116,6 +119,7 @@ pub struct Book {
     pub(super) usage: HashMap<i64, Usage>,
     pub(super) answers: HashMap<(String, String), Stored>,
     pub(super) reviews: HashSet<(i64, String, i64)>,
+    /// As they are stored.
     pub(super) payouts: HashMap<String, Payout>,
     /// Providers whose channels are paused.
     pub(super) paused: Vec<String>,
@@ -162,7 +166,6 @@ impl Book {
             let content = review.content_digest.clone();
             self.reviews.insert((review.withdrawal_id, content, review.reviewer));
         }
-        self.payouts.extend(job.payouts.clone());
         let all = &mut self.changes;
         // Not `append`: that makes the whole map anew for every job.
         all.rows.extend(job.rows);
@@ -224,7 +227,8 @@ impl Book {
     /// What the sandbox's books say of a number.
     #[must_use]
     pub fn payout(&self, number: &str) -> Option<Payout> {
-        self.payouts.get(number).cloned()
+        let changed = self.job.payouts.get(number).or_else(|| self.changes.payouts.get(number));
+        changed.or_else(|| self.payouts.get(number)).cloned()
     }
 
     /// Whether no payout of this provider may be begun. A pause is committed under the write lock too, so

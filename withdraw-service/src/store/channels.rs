@@ -76,7 +76,7 @@ pub async fn all(readers: &Readers) -> Result<Vec<Channel>, Error> {
 /// The database's.
 pub async fn queues(readers: &Readers, by_us: i64) -> Result<Vec<Queue>, Error> {
     const SQL: &str = "SELECT provider, CAST(sum(actual_minor) AS BIGINT) AS minor, count(*) AS count \
-        FROM withdrawal WHERE status IN (4, 16) AND payable_from_us <= $1 GROUP BY provider";
+        FROM withdrawal_now WHERE lane IS NOT NULL AND status IN (4, 16) AND payable_from_us <= $1 GROUP BY provider";
     on_engine!(readers, p => sqlx::query_as(SQL).bind(by_us).fetch_all(p).await)
 }
 
@@ -86,7 +86,7 @@ pub async fn queues(readers: &Readers, by_us: i64) -> Result<Vec<Queue>, Error> 
 /// The database's.
 pub async fn queue(conn: &mut Conn, provider: &str, by_us: i64) -> Result<(i64, i64), Error> {
     const SQL: &str = "SELECT CAST(coalesce(sum(actual_minor), 0) AS BIGINT), count(*) \
-        FROM withdrawal WHERE status IN (4, 16) AND provider = $1 AND payable_from_us <= $2";
+        FROM withdrawal_now WHERE lane IS NOT NULL AND status IN (4, 16) AND provider = $1 AND payable_from_us <= $2";
     on_engine!(conn, c =>
         sqlx::query_as(SQL).bind(provider).bind(by_us).fetch_one(&mut *c).await)
 }

@@ -41,8 +41,8 @@ pub async fn next(readers: &Readers, times: Times) -> Result<Vec<(Lane, i64)>, E
     let lanes = Lane::ALL.map(|lane| {
         let n = lane.number();
         format!(
-            "SELECT CAST({n} AS BIGINT), (SELECT min(next_run_at_us) FROM withdrawal WHERE lane = {n}), \
-             (SELECT max(next_run_at_us) FROM withdrawal WHERE lane = {n})"
+            "SELECT CAST({n} AS BIGINT), (SELECT min(next_run_at_us) FROM withdrawal_state WHERE lane = {n}), \
+             (SELECT max(next_run_at_us) FROM withdrawal_state WHERE lane = {n})"
         )
     });
     let sql = lanes.join(" UNION ALL ");
@@ -63,8 +63,8 @@ pub async fn next(readers: &Readers, times: Times) -> Result<Vec<(Lane, i64)>, E
 /// # Errors
 /// The database's.
 pub async fn let_go(conn: &mut Conn, now_us: i64) -> Result<u64, Error> {
-    const SQL: &str =
-        "UPDATE withdrawal SET lane = method WHERE lane = $1 AND next_run_at_us <= $2";
+    const SQL: &str = "UPDATE withdrawal_state SET lane = w.method FROM withdrawal w \
+        WHERE w.id = withdrawal_state.id AND lane = $1 AND next_run_at_us <= $2";
     on_engine!(conn, c => Ok(sqlx::query(SQL).bind(Lane::Held.number()).bind(now_us)
         .execute(&mut *c).await?.rows_affected()))
 }
@@ -74,8 +74,9 @@ pub async fn let_go(conn: &mut Conn, now_us: i64) -> Result<u64, Error> {
 /// # Errors
 /// The database's.
 pub async fn resumed(conn: &mut Conn, provider: &str, now_us: i64) -> Result<u64, Error> {
-    const SQL: &str = "UPDATE withdrawal SET lane = method, next_run_at_us = $3 \
-        WHERE lane = $1 AND next_run_at_us = $4 AND provider = $2";
+    const SQL: &str = "UPDATE withdrawal_state SET lane = w.method, next_run_at_us = $3 \
+        FROM withdrawal w WHERE w.id = withdrawal_state.id \
+        AND lane = $1 AND next_run_at_us = $4 AND w.provider = $2";
     on_engine!(conn, c => Ok(sqlx::query(SQL).bind(Lane::Held.number()).bind(provider)
         .bind(now_us).bind(WHEN_RESUMED).execute(&mut *c).await?.rows_affected()))
 }
@@ -92,8 +93,8 @@ pub async fn claim(
     until_us: i64,
     limit: i64,
 ) -> Result<Vec<Withdrawal>, Error> {
-    const SQL: &str = "UPDATE withdrawal SET lease_owner = $5, lease_until_us = $6, \
-        next_run_at_us = $6 WHERE id IN (SELECT id FROM withdrawal WHERE lane = $1 \
+    const SQL: &str = "UPDATE withdrawal_state SET lease_owner = $5, lease_until_us = $6, \
+        next_run_at_us = $6 WHERE id IN (SELECT id FROM withdrawal_state WHERE lane = $1 \
         AND (next_run_at_us <= $2 OR next_run_at_us > $3) \
         ORDER BY next_run_at_us, id LIMIT $4) RETURNING id";
     let ids: Vec<i64> = on_engine!(&mut *conn, c =>

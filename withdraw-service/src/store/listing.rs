@@ -110,7 +110,7 @@ macro_rules! bind_all {
 /// The database's.
 pub async fn list(readers: &Readers, filter: &Filter) -> Result<(Vec<Withdrawal>, i64), Error> {
     let mut conditions = Conditions::of(filter);
-    let count = format!("SELECT count(*) FROM withdrawal w {}", conditions.text);
+    let count = format!("SELECT count(*) FROM withdrawal_now w {}", conditions.text);
     let total: i64 = on_engine!(readers, p =>
         bind_all!(sqlx::query_scalar(AssertSqlSafe(count)), &conditions.values)
             .fetch_one(p).await?);

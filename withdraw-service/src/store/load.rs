@@ -1,5 +1,6 @@
 //! Filling a book with what its jobs need, in a few statements however many jobs there are.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use cashout_common::db::{Conn, Engine, begin_write};
@@ -91,7 +92,7 @@ pub(super) static ROWS: LazyLock<Statement<3>> = LazyLock::new(|| {
     let then = concat!(
         "SELECT ",
         columns!(),
-        " FROM d JOIN withdrawal w ON w.id = coalesce(d.id, (SELECT k.id FROM withdrawal k \
+        " FROM d JOIN withdrawal_now w ON w.id = coalesce(d.id, (SELECT k.id FROM withdrawal k \
           WHERE k.user_id = d.user_id AND k.request_key = d.request_key))"
     );
     let keys = [("user_id", Kind::MaybeInt), ("request_key", Kind::MaybeText)];
@@ -159,6 +160,10 @@ impl Book {
         for w in believed.filter(|_| memory.is_some()) {
             book.rows.insert(w.id, w.clone());
         }
+        let wanted = needs.iter().flat_map(|n| &n.ids);
+        for w in wanted.filter_map(|id| memory?.waiting(*id)) {
+            book.rows.entry(w.id).or_insert_with(|| w.clone());
+        }
         book.load_rows(conn, needs, memory.is_none()).await?;
 
         let mut people: Vec<(i64, i64)> = needs.iter().filter_map(|n| n.usage).collect();
@@ -180,7 +185,10 @@ impl Book {
             book.answers.insert((scope, key), Stored { digest, reply });
         }
 
-        let numbers = needs.iter().filter_map(|n| n.payout.as_ref());
+        let new = |n: &&Needs| n.new_payout.clone().filter(|_| memory.is_none());
+        let numbers: BTreeSet<String> =
+            needs.iter().filter_map(|n| n.payout.clone().or_else(|| new(n))).collect();
+        let numbers = numbers.iter();
         let numbers: Vec<_> = numbers.map(|n| [Cell::Text(n)]).collect();
         for payout in PAYOUTS.fetch::<Payout>(conn, &numbers).await? {
             book.payouts.insert(payout.number.clone(), payout);

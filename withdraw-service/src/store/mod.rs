@@ -4,6 +4,7 @@
 //! Must not know: which changes are right. SQL is the same on both engines and stands once.
 
 pub mod answers;
+mod arrays;
 pub mod attempts;
 pub mod billed;
 pub mod book;

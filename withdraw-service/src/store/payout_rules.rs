@@ -78,6 +78,12 @@ fn never_pays_twice() -> Vec<Rule> {
                 .to_owned(),
         ),
         rule(
+            "was asked about under a number that was never written down",
+            "SELECT c.number FROM provider_call c WHERE NOT EXISTS \
+             (SELECT 1 FROM attempt a WHERE a.number = c.number)"
+                .to_owned(),
+        ),
+        rule(
             "was sent again without having been asked about",
             "SELECT CAST(a.withdrawal_id AS TEXT) FROM (SELECT number, operation, \
              lag(operation) OVER (PARTITION BY number ORDER BY id) AS operation_before, \
@@ -99,7 +105,7 @@ fn never_pays_twice() -> Vec<Rule> {
         rule(
             "is with a provider without a live number",
             format!(
-                "SELECT CAST(w.id AS TEXT) FROM withdrawal w WHERE w.status IN ({open}) AND NOT \
+                "SELECT CAST(w.id AS TEXT) FROM withdrawal_now w WHERE w.status IN ({open}) AND NOT \
                  EXISTS (SELECT 1 FROM attempt a WHERE a.number = w.trade_no \
                  AND a.withdrawal_id = w.id AND a.state = 'live')"
             ),
@@ -107,7 +113,7 @@ fn never_pays_twice() -> Vec<Rule> {
         rule(
             "has a number that stands otherwise than it does",
             format!(
-                "SELECT CAST(w.id AS TEXT) FROM attempt a JOIN withdrawal w \
+                "SELECT CAST(w.id AS TEXT) FROM attempt a JOIN withdrawal_now w \
                  ON w.id = a.withdrawal_id WHERE (a.state = 'live' AND w.status NOT IN ({open})) \
                  OR (a.state = 'paid' AND w.status NOT IN ({paid}))"
             ),
@@ -132,7 +138,7 @@ fn never_returns_what_may_be_paid() -> Vec<Rule> {
         rule(
             "returned without a refusal for good",
             format!(
-                "SELECT CAST(w.id AS TEXT) FROM withdrawal w WHERE w.status IN ({failed}) \
+                "SELECT CAST(w.id AS TEXT) FROM withdrawal_now w WHERE w.status IN ({failed}) \
                  AND EXISTS (SELECT 1 FROM attempt a WHERE a.withdrawal_id = w.id) \
                  AND NOT EXISTS (SELECT 1 FROM provider_call c WHERE c.number = w.trade_no \
                  AND c.operation <> 'cancel' AND c.outcome = 'refused') \
@@ -152,14 +158,14 @@ fn never_returns_what_may_be_paid() -> Vec<Rule> {
         rule(
             "returned as if nothing had been sent",
             format!(
-                "SELECT CAST(w.id AS TEXT) FROM withdrawal w WHERE w.status IN ({unsent}) \
+                "SELECT CAST(w.id AS TEXT) FROM withdrawal_now w WHERE w.status IN ({unsent}) \
                  AND EXISTS (SELECT 1 FROM attempt a WHERE a.withdrawal_id = w.id)"
             ),
         ),
         rule(
             "returned although the provider said paid",
             format!(
-                "SELECT CAST(w.id AS TEXT) FROM withdrawal w JOIN attempt a \
+                "SELECT CAST(w.id AS TEXT) FROM withdrawal_now w JOIN attempt a \
                  ON a.withdrawal_id = w.id WHERE w.status IN ({failed}, {unsent}) AND EXISTS \
                  (SELECT 1 FROM provider_call c WHERE c.number = a.number \
                  AND c.operation <> 'cancel' AND c.outcome = 'paid')"
@@ -218,7 +224,7 @@ pub async fn broken(tx: &mut Snapshot) -> Result<(Vec<Broken>, Looked), Error> {
         found.extend(about.into_iter().map(|about| Broken { guarantee, told, about }));
     }
     let sql = format!(
-        "SELECT (SELECT count(*) FROM provider_call), (SELECT count(*) FROM withdrawal \
+        "SELECT (SELECT count(*) FROM provider_call), (SELECT count(*) FROM withdrawal_state \
          WHERE status IN ({}, {})), (SELECT count(*) FROM notification)",
         any_of(&FAILED),
         any_of(&UNSENT)

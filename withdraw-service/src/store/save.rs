@@ -5,16 +5,18 @@ use cashout_common::db::{Conn, connection_lost};
 use sqlx::Error;
 
 use super::book::Book;
+use super::sandbox::Payout;
 use super::set::{Cell, Part, run_all};
 use super::tables::{
-    ANSWERS, ATTEMPTS, CALLS, CHANGED, ENDED, HEAD, HEARD, LINES, NEW, PAYOUTS, REVIEWS,
+    ANSWERS, ATTEMPTS, BEGUN, CALLS, CHANGED, ENDED, FREED, HEAD, HEARD, LINES, NEW, PAYOUTS,
+    REVIEWS, STATE, TURNED, joined,
 };
 use crate::domain::lane::Lane;
 use crate::domain::status::Effect;
 use crate::domain::withdrawal::{Confirmation, Withdrawal};
 
-/// What may change of a withdrawal, in the order of the columns of [`CHANGED`], from `status` on.
-fn changing(w: &Withdrawal) -> [Cell<'_>; 21] {
+/// How a withdrawal stands, in the order of the columns.
+fn state(w: &Withdrawal) -> [Cell<'_>; STATE] {
     let confirm =
         |of: fn(&Confirmation) -> &str| Cell::Text(w.confirmation.as_ref().map_or("", of));
     [
@@ -38,11 +40,11 @@ fn changing(w: &Withdrawal) -> [Cell<'_>; 21] {
         Cell::Int(w.due.tries),
         Cell::Text(&w.due.lease_owner),
         Cell::Int(w.due.lease_until_us),
-        Cell::MaybeText(Some(w.request_key.as_str()).filter(|key| !key.is_empty())),
     ]
 }
 
-fn fixed(w: &Withdrawal) -> [Cell<'_>; 17] {
+/// What was asked for, in the order of the columns of [`NEW`].
+fn asked(w: &Withdrawal) -> [Cell<'_>; 18] {
     [
         Cell::Int(w.id),
         Cell::Text(&w.cash_sn),
@@ -59,15 +61,10 @@ fn fixed(w: &Withdrawal) -> [Cell<'_>; 17] {
         Cell::Text(&w.remark),
         Cell::Int(w.reviewers_required),
         Cell::Int(w.created_at_us),
-        Cell::Bytes(&w.request_digest),
         Cell::Int(w.payable_from_us),
+        Cell::MaybeText(Some(w.request_key.as_str()).filter(|key| !key.is_empty())),
+        Cell::Bytes(&w.request_digest),
     ]
-}
-
-/// `a` and then `b`, which are `N` cells together.
-fn joined<'c, const N: usize>(a: &[Cell<'c>], b: &[Cell<'c>]) -> [Cell<'c>; N] {
-    let mut cells = a.iter().chain(b).copied();
-    std::array::from_fn(|_| cells.next().unwrap_or(Cell::Int(0)))
 }
 
 /// Rows that are not as they were read: the write lock was not held.
@@ -157,6 +154,7 @@ impl Book {
         let c = &self.changes;
         let new = c.new.iter().filter_map(|id| c.rows.get(id));
         let changed = c.rows.values().filter_map(|w| Some((self.rows.get(&w.id)?, w)));
+        let freed = changed.clone().filter(|(read, w)| read.request_key != w.request_key);
         let lines = c.lines.iter().map(|l| {
             [
                 Cell::Int(l.id),
@@ -174,18 +172,21 @@ impl Book {
         let head = [Cell::Int(read), Cell::Int(read + 1), Cell::Int(self.head.sequence)];
         vec![
             HEAD.over(std::iter::once(head)),
-            NEW.over(new.map(|w| joined(&fixed(w), &changing(w)))),
-            CHANGED.over(changed.map(|(read, w)| {
-                let guard =
-                    [Cell::Int(w.id), Cell::Int(read.version), Cell::Int(read.status.number())];
-                joined(&guard, &changing(w))
+            NEW.over(new.clone().map(asked)),
+            BEGUN.over(new.map(|w| joined(&[Cell::Int(w.id)], &state(w), Cell::Int(0)))),
+            CHANGED.over(changed.clone().map(|(read, w)| {
+                let read = [w.id, read.version, read.status.number()].map(Cell::Int);
+                joined(&read, &state(w), Cell::Int(0))
             })),
+            FREED
+                .over(freed.map(|(read, w)| [Cell::Int(w.id), Cell::Text(&read.request_key)]))
+                .rarely(),
             LINES.over(lines),
         ]
     }
 
     /// Attempts, calls, and what the sandbox booked.
-    fn attempts(&self) -> [Part<'_>; 3] {
+    fn attempts(&self) -> [Part<'_>; 4] {
         let c = &self.changes;
         let attempts = c.attempts.iter().map(|a| {
             [
@@ -210,7 +211,8 @@ impl Book {
                 Cell::Int(call.at_us),
             ]
         });
-        let payouts = c.payouts.values().map(|p| {
+        let new = |p: &&Payout| !self.payouts.contains_key(&p.number);
+        let payouts = c.payouts.values().filter(new).map(|p| {
             [
                 Cell::Text(&p.number),
                 Cell::Text(&p.digest),
@@ -222,6 +224,15 @@ impl Book {
                 Cell::Int(p.created_at_us),
             ]
         });
-        [ATTEMPTS.over(attempts), CALLS.over(calls), PAYOUTS.over(payouts)]
+        let turned = c.payouts.values().filter_map(|p| {
+            let read = &self.payouts.get(&p.number)?.state;
+            Some([Cell::Text(&p.number), Cell::Text(read), Cell::Text(&p.state)])
+        });
+        [
+            ATTEMPTS.over(attempts),
+            CALLS.over(calls),
+            PAYOUTS.over(payouts),
+            TURNED.over(turned).rarely(),
+        ]
     }
 }

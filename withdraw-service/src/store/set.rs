@@ -8,6 +8,8 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Error, FromRow, Sqlite};
 
+use super::arrays::{columns, parameters, source};
+
 /// What a column of a source holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -60,6 +62,7 @@ pub(super) struct Part<'c> {
     then: &'static str,
     sqlite: &'static [String],
     cells: Vec<Cell<'c>>,
+    rare: bool,
 }
 
 impl<const N: usize> Statement<N> {
@@ -84,6 +87,7 @@ impl<const N: usize> Statement<N> {
             then: &self.then,
             sqlite: &self.sqlite,
             cells: rows.flatten().collect(),
+            rare: false,
         }
     }
 
@@ -127,6 +131,11 @@ impl<const N: usize> Statement<N> {
 }
 
 impl Part<'_> {
+    /// A part that few batches have, so that those without it carry nothing for it.
+    pub(super) fn rarely(self) -> Self {
+        Self { rare: true, ..self }
+    }
+
     /// How many rows it has.
     pub(super) fn rows(&self) -> usize {
         self.cells.len() / self.kinds.len()
@@ -155,14 +164,13 @@ pub(super) async fn run_all(
     if filled == 0 {
         return Ok(0);
     }
-    // Each choice of parts is a statement that has to be planned once; what is mixed takes them all.
-    if filled < MIXED {
-        parts.retain(|(part, _)| !part.cells.is_empty());
-    }
+    // Each choice of parts is a statement that has to be planned once; what is mixed takes all usual ones.
+    let mixed = filled >= MIXED;
+    parts.retain(|(part, _)| !part.cells.is_empty() || (mixed && !part.rare));
     match conn {
         Engine::Postgres(c) => {
             let mut arguments = PgArguments::default();
-            let (mut sql, mut counts) = (String::from("WITH "), vec!["0::bigint".to_owned()]);
+            let (mut sql, mut counted) = (String::from("WITH "), Vec::new());
             let mut next = 1;
             for (n, (part, counts_it)) in parts.iter().enumerate() {
                 // So the first one is also carried out first.
@@ -170,12 +178,14 @@ pub(super) async fn run_all(
                 let source = source(part.names, part.kinds, next, only);
                 sql.push_str(&format!("p{n} AS (WITH {source} {} RETURNING 1), ", part.then));
                 if *counts_it {
-                    counts.push(format!("(SELECT count(*) FROM p{n})"));
+                    counted.push(format!("SELECT 1 FROM p{n}"));
                 }
-                next += part.kinds.len();
+                next += parameters(part.kinds);
                 columns(&mut arguments, part.kinds, &part.cells)?;
             }
-            sql.push_str(&format!("touched AS (SELECT {} AS n) ", counts.join(" + ")));
+            // One sum over all: PostgreSQL prepares each that stands by itself anew for every run.
+            let counted = counted.join(" UNION ALL ");
+            sql.push_str(&format!("touched AS (SELECT count(*) AS n FROM ({counted}) AS parts) "));
             sql.push_str(&match certain {
                 // A division by zero: an expression has no other way to fail.
                 Some(_) => format!(
@@ -211,36 +221,6 @@ pub(super) async fn run_all(
 /// Nothing unless the first of several parts touched its row.
 const FIRST_TOUCHED: &str = " WHERE EXISTS (SELECT 1 FROM p0)";
 
-/// The source `d` on PostgreSQL: an array per column, in parameters from `first` on.
-fn source(names: &str, kinds: &[Kind], first: usize, only: &str) -> String {
-    let array = |(at, kind): (usize, &Kind)| {
-        let array = match kind {
-            Kind::Int | Kind::MaybeInt => "bigint[]",
-            Kind::Text | Kind::MaybeText => "text[]",
-            Kind::Bytes => "bytea[]",
-        };
-        format!("${}::{array}", first + at)
-    };
-    let arrays: Vec<String> = kinds.iter().enumerate().map(array).collect();
-    format!("d ({names}) AS (SELECT * FROM unnest({}){only})", arrays.join(", "))
-}
-
-/// Adds an array for each column of rows.
-fn columns(to: &mut PgArguments, kinds: &[Kind], cells: &[Cell<'_>]) -> Result<(), Error> {
-    for (at, kind) in kinds.iter().enumerate() {
-        let column = cells.iter().skip(at).step_by(kinds.len());
-        match kind {
-            Kind::Int => to.add(column.filter_map(|c| c.int()).collect::<Vec<i64>>()),
-            Kind::MaybeInt => to.add(column.map(|c| c.int()).collect::<Vec<Option<i64>>>()),
-            Kind::Text => to.add(column.filter_map(|c| c.text()).collect::<Vec<&str>>()),
-            Kind::MaybeText => to.add(column.map(|c| c.text()).collect::<Vec<Option<&str>>>()),
-            Kind::Bytes => to.add(column.filter_map(|c| c.bytes()).collect::<Vec<&[u8]>>()),
-        }
-        .map_err(Error::Encode)?;
-    }
-    Ok(())
-}
-
 /// Rows of `width` cells in parts, each with the statement of its size.
 fn in_sizes<'s, 'r, 'c>(
     statements: &'s [String],
@@ -257,31 +237,6 @@ fn in_sizes<'s, 'r, 'c>(
         }
     }
     parts
-}
-
-impl<'a> Cell<'a> {
-    fn int(self) -> Option<i64> {
-        match self {
-            Self::Int(n) => Some(n),
-            Self::MaybeInt(n) => n,
-            _ => None,
-        }
-    }
-
-    fn text(self) -> Option<&'a str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::MaybeText(text) => text,
-            _ => None,
-        }
-    }
-
-    fn bytes(self) -> Option<&'a [u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
 }
 
 type Bound<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;

@@ -9,16 +9,15 @@ use super::set::{Kind, Statement};
 
 use Kind::{Bytes, Int, MaybeInt, MaybeText, Text};
 
-/// Inserts all rows of the source into a table, with what follows.
-fn insert<const N: usize>(table: &str, columns: [(&str, Kind); N], then: &str) -> Statement<N> {
+/// Inserts all rows of the source into a table.
+fn insert<const N: usize>(table: &str, columns: [(&str, Kind); N]) -> Statement<N> {
     let names = columns.map(|(name, _)| name).join(", ");
-    // SQLite takes ON CONFLICT after a SELECT only behind a WHERE.
-    let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM d WHERE 1 = 1{then}");
+    let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM d");
     Statement::new(columns, &sql)
 }
 
-/// What never changes of a withdrawal.
-pub(super) static NEW: LazyLock<Statement<38>> = LazyLock::new(|| {
+/// What was asked for.
+pub(super) static NEW: LazyLock<Statement<18>> = LazyLock::new(|| {
     let columns = [
         ("id", Int),
         ("cash_sn", Text),
@@ -35,69 +34,68 @@ pub(super) static NEW: LazyLock<Statement<38>> = LazyLock::new(|| {
         ("remark", Text),
         ("reviewers_required", Int),
         ("created_at_us", Int),
-        ("request_digest", Bytes),
         ("payable_from_us", Int),
-        ("status", Int),
-        ("version", Int),
-        ("review_remark", Text),
-        ("content_digest", Text),
-        ("trade_no", Text),
-        ("third_trade_no", Text),
-        ("pay_requested_at_us", Int),
-        ("paid_at_us", Int),
-        ("updated_at_us", Int),
-        ("decided_by", Text),
-        ("unknown_since_us", Int),
-        ("confirm_mch_id", Text),
-        ("confirm_app_id", Text),
-        ("confirm_package", Text),
-        ("effect", MaybeText),
-        ("lane", MaybeInt),
-        ("next_run_at_us", Int),
-        ("tries", Int),
-        ("lease_owner", Text),
-        ("lease_until_us", Int),
         ("request_key", MaybeText),
+        ("request_digest", Bytes),
     ];
-    insert("withdrawal", columns, "")
+    insert("withdrawal", columns)
 });
 
-pub(super) static CHANGED: LazyLock<Statement<24>> = LazyLock::new(|| {
-    let columns = [
-        ("id", Int),
-        ("read_version", Int),
-        ("read_status", Int),
-        ("status", Int),
-        ("version", Int),
-        ("review_remark", Text),
-        ("content_digest", Text),
-        ("trade_no", Text),
-        ("third_trade_no", Text),
-        ("pay_requested_at_us", Int),
-        ("paid_at_us", Int),
-        ("updated_at_us", Int),
-        ("decided_by", Text),
-        ("unknown_since_us", Int),
-        ("confirm_mch_id", Text),
-        ("confirm_app_id", Text),
-        ("confirm_package", Text),
-        ("effect", MaybeText),
-        ("lane", MaybeInt),
-        ("next_run_at_us", Int),
-        ("tries", Int),
-        ("lease_owner", Text),
-        ("lease_until_us", Int),
-        ("request_key", MaybeText),
-    ];
-    let set: Vec<String> =
-        columns.iter().skip(3).map(|(name, _)| format!("{name} = d.{name}")).collect();
-    let sql = format!(
-        "UPDATE withdrawal SET {} FROM d WHERE withdrawal.id = d.id \
-         AND withdrawal.version = d.read_version AND withdrawal.status = d.read_status",
-        set.join(", ")
-    );
-    Statement::new(columns, &sql)
+/// The key of a declined request is free again.
+pub(super) static FREED: LazyLock<Statement<2>> = LazyLock::new(|| {
+    let sql = "UPDATE withdrawal SET request_key = NULL FROM d \
+        WHERE withdrawal.id = d.id AND withdrawal.request_key = d.request_key";
+    Statement::new([("id", Int), ("request_key", Text)], sql)
 });
+
+/// How many columns tell how a withdrawal stands, without its id.
+pub(super) const STATE: usize = 20;
+
+const STATE_COLUMNS: [(&str, Kind); STATE] = [
+    ("status", Int),
+    ("version", Int),
+    ("review_remark", Text),
+    ("content_digest", Text),
+    ("trade_no", Text),
+    ("third_trade_no", Text),
+    ("pay_requested_at_us", Int),
+    ("paid_at_us", Int),
+    ("updated_at_us", Int),
+    ("decided_by", Text),
+    ("unknown_since_us", Int),
+    ("confirm_mch_id", Text),
+    ("confirm_app_id", Text),
+    ("confirm_package", Text),
+    ("effect", MaybeText),
+    ("lane", MaybeInt),
+    ("next_run_at_us", Int),
+    ("tries", Int),
+    ("lease_owner", Text),
+    ("lease_until_us", Int),
+];
+
+/// How what is new stands.
+pub(super) static BEGUN: LazyLock<Statement<{ 1 + STATE }>> = LazyLock::new(|| {
+    let columns = joined(&[("id", Int)], &STATE_COLUMNS, ("", Int));
+    insert("withdrawal_state", columns)
+});
+
+/// How what has changed stands now.
+pub(super) static CHANGED: LazyLock<Statement<{ 3 + STATE }>> = LazyLock::new(|| {
+    let read = [("id", Int), ("read_version", Int), ("read_status", Int)];
+    let set = STATE_COLUMNS.map(|(name, _)| format!("{name} = d.{name}")).join(", ");
+    let sql = format!(
+        "UPDATE withdrawal_state SET {set} FROM d WHERE withdrawal_state.id = d.id \
+         AND withdrawal_state.version = d.read_version AND withdrawal_state.status = d.read_status"
+    );
+    Statement::new(joined(&read, &STATE_COLUMNS, ("", Int)), &sql)
+});
+
+/// `a` and then `b`, which are `N` together; `none` stands for what is missing.
+pub(super) fn joined<T: Copy, const N: usize>(a: &[T], b: &[T], none: T) -> [T; N] {
+    let mut all = a.iter().chain(b).copied();
+    std::array::from_fn(|_| all.next().unwrap_or(none))
+}
 
 pub(super) static LINES: LazyLock<Statement<9>> = LazyLock::new(|| {
     let columns = [
@@ -111,13 +109,13 @@ pub(super) static LINES: LazyLock<Statement<9>> = LazyLock::new(|| {
         ("reason", Text),
         ("at_us", Int),
     ];
-    insert("history", columns, "")
+    insert("history", columns)
 });
 
 pub(super) static REVIEWS: LazyLock<Statement<4>> = LazyLock::new(|| {
     let columns =
         [("withdrawal_id", Int), ("content_digest", Text), ("reviewer", Int), ("at_us", Int)];
-    insert("review", columns, "")
+    insert("review", columns)
 });
 
 pub(super) static ATTEMPTS: LazyLock<Statement<9>> = LazyLock::new(|| {
@@ -132,7 +130,7 @@ pub(super) static ATTEMPTS: LazyLock<Statement<9>> = LazyLock::new(|| {
         ("state", Text),
         ("created_at_us", Int),
     ];
-    insert("attempt", columns, "")
+    insert("attempt", columns)
 });
 
 /// The state it has to have is a value like others: said as a constant it would offer the index of all live
@@ -152,7 +150,7 @@ pub(super) static CALLS: LazyLock<Statement<6>> = LazyLock::new(|| {
         ("detail", Text),
         ("at_us", Int),
     ];
-    insert("provider_call", columns, "")
+    insert("provider_call", columns)
 });
 
 pub(super) static HEARD: LazyLock<Statement<3>> = LazyLock::new(|| {
@@ -164,7 +162,7 @@ pub(super) static HEARD: LazyLock<Statement<3>> = LazyLock::new(|| {
 pub(super) static ANSWERS: LazyLock<Statement<5>> = LazyLock::new(|| {
     let columns =
         [("scope", Text), ("key", Text), ("digest", Bytes), ("reply", Bytes), ("at_us", Int)];
-    insert("answer", columns, "")
+    insert("answer", columns)
 });
 
 pub(super) static PAYOUTS: LazyLock<Statement<8>> = LazyLock::new(|| {
@@ -178,7 +176,13 @@ pub(super) static PAYOUTS: LazyLock<Statement<8>> = LazyLock::new(|| {
         ("due_at_us", Int),
         ("created_at_us", Int),
     ];
-    insert("sandbox_payout", columns, " ON CONFLICT (number) DO UPDATE SET state = excluded.state")
+    insert("sandbox_payout", columns)
+});
+
+pub(super) static TURNED: LazyLock<Statement<3>> = LazyLock::new(|| {
+    let sql = "UPDATE sandbox_payout SET state = d.state FROM d \
+        WHERE sandbox_payout.number = d.number AND sandbox_payout.state = d.read_state";
+    Statement::new([("number", Text), ("read_state", Text), ("state", Text)], sql)
 });
 
 pub(super) static HEAD: LazyLock<Statement<3>> = LazyLock::new(|| {

@@ -1,4 +1,4 @@
-//! The table `withdrawal` as it is read; see `save` for how it is written. Must not know: the status
+//! Withdrawals as they are read, what was asked for with how it stands; see `save` for how it is written. Must not know: the status
 //! table.
 
 use cashout_common::db::Readers;
@@ -9,7 +9,7 @@ use sqlx::Error;
 use crate::domain::lane::Lane;
 use crate::domain::method::Method;
 use crate::domain::status::{Effect, Status};
-use crate::domain::withdrawal::{Confirmation, Due, Withdrawal};
+use crate::domain::withdrawal::{Confirmation, Details, Due, Withdrawal};
 
 /// All columns of a withdrawal `w`, with the approvals of its present content.
 macro_rules! columns {
@@ -23,7 +23,7 @@ pub(crate) use columns;
 /// Reads withdrawals `w`.
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT ", columns!(), " FROM withdrawal w ", $rest)
+        concat!("SELECT ", columns!(), " FROM withdrawal_now w ", $rest)
     };
 }
 pub(crate) use select;
@@ -86,7 +86,7 @@ impl TryFrom<Row> for Withdrawal {
             Some(name) => Some(Effect::from_name(&name).ok_or_else(|| strange("effect"))?),
             None => None,
         };
-        Ok(Self {
+        Ok(Self::from(Details {
             id: row.id,
             cash_sn: row.cash_sn,
             user_id: row.user_id,
@@ -130,7 +130,7 @@ impl TryFrom<Row> for Withdrawal {
             },
             request_key: row.request_key.unwrap_or_default(),
             request_digest: row.request_digest,
-        })
+        }))
     }
 }
 
@@ -191,9 +191,9 @@ pub(super) fn usage_sql(user: &str, day: &str) -> String {
         .map(|s| s.number().to_string())
         .collect();
     format!(
-        "(SELECT CAST(coalesce(sum(w.apply_minor), 0) AS BIGINT) FROM withdrawal w \
+        "(SELECT CAST(coalesce(sum(w.apply_minor), 0) AS BIGINT) FROM withdrawal_now w \
          WHERE w.user_id = {user} AND w.created_at_us >= {day} AND w.status NOT IN ({})), \
-         coalesce((SELECT w.created_at_us FROM withdrawal w WHERE w.user_id = {user} \
+         coalesce((SELECT w.created_at_us FROM withdrawal_now w WHERE w.user_id = {user} \
          AND w.status <> {} ORDER BY w.created_at_us DESC LIMIT 1), 0)",
         uncounted.join(", "),
         Status::Declined.number()

@@ -110,7 +110,7 @@ async fn sent_again_only_after_asking(service: &Service, id: i64) -> anyhow::Res
 
 /// The sandbox's own books: every withdrawal that is paid was paid once, its amount; no other was.
 async fn paid_once(url: &str) -> anyhow::Result<()> {
-    const WRONG: &str = "SELECT count(*) FROM withdrawal w LEFT JOIN sandbox_payout s \
+    const WRONG: &str = "SELECT count(*) FROM withdrawal_now w LEFT JOIN sandbox_payout s \
         ON s.number = w.trade_no AND s.state = 'paid' \
         WHERE (w.status = 13) <> (s.number IS NOT NULL) OR s.amount_minor <> w.actual_minor";
     let database = Database::open(url, MIGRATIONS).await?;

@@ -8,7 +8,7 @@ use cashout_common::peer;
 use cashout_proto::account::v1::account_service_server::{AccountService, AccountServiceServer};
 use cashout_proto::account::v1::*;
 use cashout_proto::{Failure, Reason};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 use withdraw_service::domain::withdrawal::Withdrawal;
@@ -22,20 +22,41 @@ use crate::harness::{ALICE, Service, config, manual};
 #[derive(Default)]
 struct Scripted {
     asked: Mutex<Vec<String>>,
-    refuse: Mutex<Option<Status>>,
+    refuse: Mutex<Option<Refuse>>,
     /// The hold there is, for whoever asks.
     hold: Mutex<Option<Result<Hold, Status>>>,
 }
 
+/// What is refused, and why.
+#[derive(Debug, Clone)]
+enum Refuse {
+    /// Each command, for this reason.
+    Command(&'static str),
+    /// The call as a whole.
+    Call(Status),
+}
+
 impl Scripted {
-    fn note(&self, asked: String) -> Result<Response<HoldResponse>, Status> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
-        if let Some(status) = self.refuse.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-            return Err(status);
-        }
+    /// Carries everything out, or refuses each for a reason of ours, or the call for a stranger's.
+    fn change(&self, asked: ChangeHoldsRequest) -> Result<Response<ChangeHoldsResponse>, Status> {
+        let told = asked.commands.into_iter().map(|c| c.command.map_or_else(String::new, text));
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(told.clone());
+        let refuse = self.refuse.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let entry =
             Entry { available_after_minor: 30, frozen_after_minor: 70, ..Default::default() };
-        Ok(Response::new(HoldResponse { entries: vec![entry], ..Default::default() }))
+        let outcome = match refuse {
+            Some(Refuse::Call(status)) => return Err(status),
+            Some(Refuse::Command(reason)) => {
+                let reason = reason.to_owned();
+                hold_result::Outcome::Refused(Refusal { reason, ..Default::default() })
+            }
+            None => {
+                let done = HoldResponse { entries: vec![entry], ..Default::default() };
+                hold_result::Outcome::Done(done)
+            }
+        };
+        let result = HoldResult { outcome: Some(outcome) };
+        Ok(Response::new(ChangeHoldsResponse { results: told.map(|_| result.clone()).collect() }))
     }
 
     fn hold(&self) -> Result<Response<Hold>, Status> {
@@ -47,6 +68,31 @@ impl Scripted {
     fn last(&self) -> String {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.last().cloned().unwrap_or_default()
+    }
+}
+
+/// A command in words.
+fn text(command: hold_command::Command) -> String {
+    use hold_command::Command;
+    match command {
+        Command::Place(r) => {
+            let who = r.account.map(|a| format!("{:?} {}", a.by, a.currency)).unwrap_or_default();
+            let facts = told(r.facts);
+            format!("place {} {} {} {who} | {facts}", r.key, r.amount_minor, kind(r.kind))
+        }
+        Command::Settle(r) => {
+            let part = |p: &SettlePart| {
+                format!("{} to {} as {}", p.amount_minor, p.counter_account, kind(p.kind))
+            };
+            let parts: Vec<String> = r.parts.iter().map(part).collect();
+            let (parts, facts) = (parts.join(", "), told(r.facts));
+            format!("settle {} by {}: {parts} | {facts}", r.hold_key, r.key)
+        }
+        Command::Release(r) => {
+            let (kind, facts) = (kind(r.kind), told(r.facts));
+            format!("release {} by {} as {kind} | {facts}", r.hold_key, r.key)
+        }
+        Command::Abandon(r) => format!("abandon {}", r.hold_key),
     }
 }
 
@@ -74,60 +120,41 @@ macro_rules! never_called {
 }
 
 impl AccountService for Server {
-    fn place_hold<'s, 'f>(&'s self, request: Request<PlaceHoldRequest>) -> Answer<'f, HoldResponse>
+    fn change_holds<'s, 'f>(
+        &'s self,
+        request: Request<ChangeHoldsRequest>,
+    ) -> Answer<'f, ChangeHoldsResponse>
     where
         's: 'f,
         Self: 'f,
     {
-        let r = request.into_inner();
-        let who = r.account.map(|a| format!("{:?} {}", a.by, a.currency)).unwrap_or_default();
-        let (key, amount, facts) = (r.key, r.amount_minor, told(r.facts));
-        let asked = format!("place {key} {amount} {} {who} | {facts}", kind(r.kind));
-        Box::pin(async move { self.0.note(asked) })
+        Box::pin(async move { self.0.change(request.into_inner()) })
     }
 
-    fn settle_hold<'s, 'f>(
+    fn batch_get_accounts<'s, 'f>(
         &'s self,
-        request: Request<SettleHoldRequest>,
-    ) -> Answer<'f, HoldResponse>
+        request: Request<BatchGetAccountsRequest>,
+    ) -> Answer<'f, BatchGetAccountsResponse>
     where
         's: 'f,
         Self: 'f,
     {
-        let r = request.into_inner();
-        let part = |p: &SettlePart| {
-            format!("{} to {} as {}", p.amount_minor, p.counter_account, kind(p.kind))
-        };
-        let parts: Vec<String> = r.parts.iter().map(part).collect();
-        let (parts, facts) = (parts.join(", "), told(r.facts));
-        let asked = format!("settle {} by {}: {parts} | {facts}", r.hold_key, r.key);
-        Box::pin(async move { self.0.note(asked) })
-    }
-
-    fn release_hold<'s, 'f>(
-        &'s self,
-        request: Request<ReleaseHoldRequest>,
-    ) -> Answer<'f, HoldResponse>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        let r = request.into_inner();
-        let (kind, facts) = (kind(r.kind), told(r.facts));
-        let asked = format!("release {} by {} as {kind} | {facts}", r.hold_key, r.key);
-        Box::pin(async move { self.0.note(asked) })
-    }
-
-    fn abandon_hold<'s, 'f>(
-        &'s self,
-        request: Request<AbandonHoldRequest>,
-    ) -> Answer<'f, HoldResponse>
-    where
-        's: 'f,
-        Self: 'f,
-    {
-        let asked = format!("abandon {}", request.into_inner().hold_key);
-        Box::pin(async move { self.0.note(asked) })
+        let asked = request.into_inner();
+        let mut answer = BatchGetAccountsResponse::default();
+        for account in asked.accounts {
+            let Some(account_ref::By::UserId(user_id)) = account.by else { continue };
+            // Everybody has an account; of one more than we know there is a person.
+            let available_minor = user_id * 10;
+            answer.accounts.push(Account { user_id, available_minor, ..Default::default() });
+            if asked.with_holders && user_id == ALICE {
+                answer.holders.push(Holder {
+                    user_id,
+                    username: "with others".into(),
+                    ..Default::default()
+                });
+            }
+        }
+        Box::pin(async move { Ok(Response::new(answer)) })
     }
 
     fn get_hold<'s, 'f>(&'s self, request: Request<GetHoldRequest>) -> Answer<'f, Hold>
@@ -175,7 +202,10 @@ impl AccountService for Server {
 
     never_called! {
         open_account(OpenAccountRequest) -> OpenAccountResponse;
-        batch_get_accounts(BatchGetAccountsRequest) -> BatchGetAccountsResponse;
+        place_hold(PlaceHoldRequest) -> HoldResponse;
+        settle_hold(SettleHoldRequest) -> HoldResponse;
+        release_hold(ReleaseHoldRequest) -> HoldResponse;
+        abandon_hold(AbandonHoldRequest) -> HoldResponse;
         get_balance_at(GetBalanceAtRequest) -> GetBalanceAtResponse;
         post_transfer(PostTransferRequest) -> PostTransferResponse;
         post_transfers(PostTransfersRequest) -> PostTransfersResponse;
@@ -255,10 +285,46 @@ async fn holds_are_placed_settled_and_released_as_designed() -> anyhow::Result<(
 }
 
 #[tokio::test]
+async fn who_asks_with_others_is_told_of_themselves() -> anyhow::Result<()> {
+    let (_, ledger, _) = scene().await?;
+    let people: Vec<i64> = (1..=600).collect();
+    let told = join_all(people.iter().map(|user_id| ledger.asker(*user_id))).await;
+    for (user_id, told) in people.into_iter().zip(told) {
+        let (person, balance) = told?;
+        ensure!(balance.map(|b| b.available_minor) == Some(user_id * 10), "{user_id}: {balance:?}");
+        let name = person.map(|person| person.username);
+        let expected = (user_id == ALICE).then(|| "with others".to_owned());
+        ensure!(name == expected, "{user_id}: {name:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn commands_of_many_are_each_answered_for_themselves() -> anyhow::Result<()> {
+    let (w, ledger, script) = scene().await?;
+    let all: Vec<Withdrawal> = (0..600)
+        .map(|n| {
+            let mut other = w.clone();
+            other.cash_sn = format!("2020{n:014}");
+            other
+        })
+        .collect();
+    let answers = join_all(all.iter().map(|w| ledger.settle(w))).await;
+    ensure!(answers.iter().all(|answer| *answer == LedgerAnswer::Done(())));
+    let asked = script.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for w in &all {
+        let command = format!("settle cash:{} by ", w.cash_sn);
+        let times = asked.iter().filter(|asked| asked.starts_with(&command)).count();
+        ensure!(times == 1, "{command}: {times}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn only_a_refusal_with_a_reason_of_ours_is_definite() -> anyhow::Result<()> {
     let (w, ledger, script) = scene().await?;
-    let ours = |reason| Status::from(Failure::new(reason, "no"));
-    for (status, definite) in [
+    let ours = |reason: Reason| Refuse::Command(reason.row().name);
+    for (refuse, definite) in [
         (ours(Reason::InsufficientFunds), true),
         (ours(Reason::AccountLocked), true),
         (ours(Reason::AccountNotFound), true),
@@ -267,13 +333,17 @@ async fn only_a_refusal_with_a_reason_of_ours_is_definite() -> anyhow::Result<()
         (ours(Reason::Overloaded), false),
         (ours(Reason::Unavailable), false),
         (ours(Reason::Internal), false),
-        (Status::unknown("transport error"), false),
-        (Status::deadline_exceeded("late"), false),
-        (Status::internal("what?"), false),
-        (Status::failed_precondition("a stranger's refusal"), false),
+        (Refuse::Command("A_REASON_OF_TOMORROW"), false),
+        (Refuse::Call(Failure::new(Reason::InvalidArgument, "too many").into()), false),
+        (Refuse::Call(Failure::new(Reason::AccountNotFound, "whose?").into()), false),
+        (Refuse::Call(Status::unknown("transport error")), false),
+        (Refuse::Call(Status::deadline_exceeded("late")), false),
+        (Refuse::Call(Status::internal("what?")), false),
+        (Refuse::Call(Status::unimplemented("an older version")), false),
+        (Refuse::Call(Status::failed_precondition("a stranger's refusal")), false),
     ] {
-        let case = format!("{status:?}");
-        *script.refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+        let case = format!("{refuse:?}");
+        *script.refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(refuse);
         let answer = ledger.settle(&w).await;
         ensure!(matches!(answer, LedgerAnswer::Refused(_)) == definite, "{case}: {answer:?}");
         let placed = ledger.place(&w).await;
@@ -305,8 +375,8 @@ async fn despite_conflict(
 #[tokio::test]
 async fn after_a_conflict_of_keys_the_hold_itself_says_what_was_done() -> anyhow::Result<()> {
     let (w, ledger, script) = scene().await?;
-    let conflict = Failure::new(Reason::IdempotencyConflict, "used before");
-    *script.refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(conflict.into());
+    let conflict = Refuse::Command(Reason::IdempotencyConflict.row().name);
+    *script.refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(conflict);
     let hold = |state: HoldState, amount_minor, settled_minor| Hold {
         user_id: ALICE,
         amount_minor,

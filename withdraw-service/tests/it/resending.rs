@@ -37,7 +37,7 @@ async fn who_has_lost_the_lease_sends_nothing_and_who_has_it_asks_first() -> any
 #[tokio::test]
 async fn what_a_person_had_taken_back_while_somebody_was_to_send_it_is_not_sent()
 -> anyhow::Result<()> {
-    const LEASED: &str = "UPDATE withdrawal SET lease_owner = 'dead', \
+    const LEASED: &str = "UPDATE withdrawal_state SET lease_owner = 'dead', \
         lease_until_us = next_run_at_us + 20000000, next_run_at_us = next_run_at_us + 20000000";
     for database in databases("leased_cancel").await? {
         let mut settings = config(&database)?;

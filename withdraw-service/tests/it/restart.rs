@@ -12,6 +12,7 @@ use withdraw_service::store::MIGRATIONS;
 
 use crate::harness::{ALICE, BOB, Service, by, manual};
 use crate::ledger::State;
+use crate::store::unlock;
 
 #[tokio::test]
 async fn what_was_not_finished_is_finished_after_a_restart() -> anyhow::Result<()> {
@@ -81,7 +82,7 @@ async fn a_clock_that_was_set_back_makes_no_lease_and_no_pause_longer() -> anyho
         service.stop().await;
         ledger.set_down(false);
         // Who had it died just before the clock was set back by an hour.
-        let lease = "UPDATE withdrawal SET lease_owner = 'dead', \
+        let lease = "UPDATE withdrawal_state SET lease_owner = 'dead', \
             lease_until_us = next_run_at_us + 30000000";
         execute(&database.url, lease).await?;
         clock.set(crate::harness::NOON_US - 3_600_000_000);
@@ -109,7 +110,7 @@ async fn a_ledger_that_hangs_is_left_alone_long_before_the_lease_runs_out() -> a
         let mut free = 0_i64;
         for _ in 0..400 {
             const FREE: &str =
-                "SELECT count(*) FROM withdrawal WHERE tries > 0 AND lease_owner = ''";
+                "SELECT count(*) FROM withdrawal_state WHERE tries > 0 AND lease_owner = ''";
             free = on_engine!(opened.readers(), p => sqlx::query_scalar(FREE).fetch_one(p).await?);
             if free == 2 {
                 break;
@@ -183,11 +184,13 @@ async fn an_approval_is_void_when_what_would_be_paid_is_not_what_was_approved() 
         service.stop().await;
         // An approval is written by hand and then, before the worker sees it, the payee is changed.
         let statements = [
-            "INSERT INTO review SELECT id, content_digest, 8, 0 FROM withdrawal",
-            "UPDATE withdrawal SET status = 4, effect = 'pay', lane = 1, payee_id = 'mallory'",
+            "INSERT INTO review SELECT id, content_digest, 8, 0 FROM withdrawal_state",
+            "UPDATE withdrawal SET payee_id = 'mallory'",
+            "UPDATE withdrawal_state SET status = 4, effect = 'pay', lane = 1",
             "INSERT INTO history SELECT 3, 1, user_id, 3, 4, 'approve', 'user:8', '', 0 FROM withdrawal",
             "UPDATE stream_head SET last_sequence = 3",
         ];
+        unlock(&database).await?;
         let opened = Database::open(&database.url, MIGRATIONS).await?;
         match opened.connect().await? {
             Engine::Sqlite(mut c) => {

@@ -54,7 +54,7 @@ fn locked(change: &str) -> bool {
     let tables = ["history", "notification", "attempt", "provider_call"];
     let about = |verb: &str| tables.iter().any(|t| change.starts_with(&format!("{verb} {t} ")));
     let ends = change.ends_with("SET state = 'failed' WHERE state = 'live'");
-    let gone = change.starts_with("DELETE FROM withdrawal ");
+    let gone = change.starts_with("DELETE FROM withdrawal");
     (about("UPDATE") || about("DELETE FROM") || gone) && !ends
 }
 
@@ -116,7 +116,7 @@ async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Resul
         ),
         ("G8", "UPDATE attempt SET state = 'failed' WHERE state = 'live'"),
         ("G8", "UPDATE attempt SET state = 'live' WHERE state = 'paid'"),
-        ("G8", "UPDATE withdrawal SET trade_no = 'N1' WHERE id = 5"),
+        ("G8", "UPDATE withdrawal_state SET trade_no = 'N1' WHERE id = 5"),
         // Paid, and nobody said so.
         ("G8", "UPDATE provider_call SET outcome = 'unknown' WHERE outcome = 'paid'"),
         // Returned, and nobody had refused for good.
@@ -165,6 +165,11 @@ async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Resul
         ("G9", "UPDATE attempt SET withdrawal_id = 3 WHERE withdrawal_id = 4"),
         // A withdrawal that is gone, of which nothing but its history is left.
         ("G11", "DELETE FROM withdrawal WHERE id = 3"),
+        ("G11", "DELETE FROM withdrawal_state WHERE id = 3"),
+        // Rows that belong to nothing.
+        ("G8", "INSERT INTO provider_call VALUES (99, 'nobodys', 'send', '', '', 0)"),
+        ("G10", "UPDATE attempt SET withdrawal_id = 99 WHERE state = 'paid'"),
+        ("G17", "UPDATE review SET withdrawal_id = 99"),
     ];
     for (guarantee, change) in changes {
         turns_red(guarantee, change).await?;

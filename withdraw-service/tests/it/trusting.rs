@@ -200,7 +200,7 @@ async fn a_row_that_cannot_be_read_is_a_matter_of_those_who_ask_for_it() -> anyh
     let opened = Database::open(&database.url, MIGRATIONS).await?;
     let Engine::Postgres(mut c) = opened.connect().await? else { return Ok(()) };
     // As a newer version may leave it.
-    sqlx::query("UPDATE withdrawal SET effect = 'new', lane = -1 WHERE id = $1")
+    sqlx::query("UPDATE withdrawal_state SET effect = 'new', lane = -1 WHERE id = $1")
         .bind(all[0].id)
         .execute(&mut c)
         .await?;

@@ -33,7 +33,7 @@ impl Textbook {
         let mut work = self.readers.read().await.map_err(failed)?;
         let read = work.accounts(&users).await;
         let accounts = work.done(read)?.iter().map(shown).collect();
-        Ok(pb::BatchGetAccountsResponse { accounts })
+        Ok(pb::BatchGetAccountsResponse { accounts, ..Default::default() })
     }
 
     pub(super) async fn list_statement(

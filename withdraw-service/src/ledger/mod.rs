@@ -1,56 +1,69 @@
 //! The account service as our ledger: the gRPC client behind the port. What it answers is either done,
 //! refused for good, or unknown. Must not know: statuses, the database.
 
+mod together;
+mod wire;
+
+use std::collections::HashMap;
+
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
+use cashout_proto::account::v1::hold_command::Command;
 use cashout_proto::account::v1::{
-    AbandonHoldRequest, AccountRef, EntryKind, Facts, GetAccountRequest, GetHoldRequest,
-    GetHolderRequest, HoldResponse, HoldState, PayeeMethod, PlaceHoldRequest, ReleaseHoldRequest,
-    SettleHoldRequest, SettlePart, account_ref,
+    self as pb, BatchGetAccountsRequest, ChangeHoldsRequest, GetAccountRequest, GetHoldRequest,
+    GetHolderRequest, HoldCommand, HoldResponse, HoldState,
 };
-use cashout_proto::{Failure, Reason, account::v1 as wire};
+use cashout_proto::{Failure, Reason};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use crate::domain::withdrawal::{AccountAfter, Holder, Payee, Withdrawal};
+use self::together::Together;
+use self::wire::{balance, holder, reference};
+use crate::domain::withdrawal::{AccountAfter, Holder, Withdrawal};
 use crate::ports::{Asker, Balance, LEDGER_TIMEOUT, Ledger, LedgerAnswer, ReleaseCause};
 
-/// The account service over gRPC.
+type Client = AccountServiceClient<Channel>;
+
+/// The account service over gRPC. What many want at the same time goes out in few calls.
 #[derive(Debug, Clone)]
 pub struct RemoteLedger {
-    client: AccountServiceClient<Channel>,
+    client: Client,
+    commands: Together<Command, HoldResponse>,
+    askers: Together<i64, Told>,
 }
 
 impl RemoteLedger {
-    /// Over a channel that connects by itself.
+    /// Over a channel that connects by itself; inside a runtime.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
-        Self { client: AccountServiceClient::new(channel) }
+        let client = Client::new(channel);
+        let (commanding, asking) = (client.clone(), client.clone());
+        let commands = Together::by(move |all| change(commanding.clone(), all).boxed());
+        let askers = Together::by(move |all| about(asking.clone(), all).boxed());
+        Self { client, commands, askers }
     }
 
-    async fn account(
-        &self,
-        user_id: i64,
-        currency: &str,
-    ) -> Result<Option<wire::Account>, Failure> {
+    async fn account(&self, user_id: i64, currency: &str) -> Result<Option<pb::Account>, Failure> {
         let account = Some(reference(user_id, currency));
         let asked = call(GetAccountRequest { account, ..Default::default() });
         let answer = self.client.clone().get_account(asked).await;
         Ok(found(answer, Reason::AccountNotFound)?.and_then(|a| a.account))
     }
 
+    /// Carries a command out; `Done` of nothing when it had been asked for before in other words.
+    async fn command(
+        &self,
+        w: &Withdrawal,
+        wanted: HoldState,
+        command: Command,
+    ) -> LedgerAnswer<Option<HoldResponse>> {
+        let answer = answered(self.commands.ask(command).await);
+        self.despite_conflict(w, wanted, answer).await
+    }
+
     async fn place_hold(&self, w: &Withdrawal) -> LedgerAnswer<AccountAfter> {
-        let asked = call(PlaceHoldRequest {
-            key: w.hold_key(),
-            account: Some(reference(w.user_id, &w.currency)),
-            amount_minor: w.apply_minor,
-            kind: EntryKind::Withdrawal.into(),
-            release_at_us: 0,
-            facts: Some(facts(w, "提现冻结")),
-        });
-        let answer = answered(self.client.clone().place_hold(asked).await);
-        match self.despite_conflict(w, HoldState::Open, answer).await {
+        match self.command(w, HoldState::Open, wire::place(w)).await {
             LedgerAnswer::Done(Some(held)) => match held.entries.last() {
                 // A locked account takes no new holds, so right after this one it was not.
                 Some(entry) => LedgerAnswer::Done(AccountAfter {
@@ -81,13 +94,7 @@ impl RemoteLedger {
     }
 
     async fn abandon_hold(&self, w: &Withdrawal) -> LedgerAnswer<()> {
-        let asked = call(AbandonHoldRequest {
-            hold_key: w.hold_key(),
-            account: Some(reference(w.user_id, &w.currency)),
-            facts: Some(facts(w, "提现未受理")),
-        });
-        let answer = answered(self.client.clone().abandon_hold(asked).await);
-        match done(self.despite_conflict(w, HoldState::Released, answer).await) {
+        match done(self.command(w, HoldState::Released, wire::abandon(w)).await) {
             // Nobody without an account can have a hold; and what is released is gone.
             LedgerAnswer::Refused(failure)
                 if matches!(
@@ -99,47 +106,6 @@ impl RemoteLedger {
             }
             other => other,
         }
-    }
-
-    async fn settle_hold(&self, w: &Withdrawal) -> LedgerAnswer<()> {
-        let mut parts = vec![SettlePart {
-            amount_minor: w.actual_minor,
-            counter_account: w.method.counter_account().to_owned(),
-            kind: EntryKind::Withdrawal.into(),
-            facts: None,
-        }];
-        if w.fee_minor > 0 {
-            parts.push(SettlePart {
-                amount_minor: w.fee_minor,
-                counter_account: "fee:income".to_owned(),
-                kind: EntryKind::WithdrawalFee.into(),
-                facts: Some(facts(w, "提现手续费")),
-            });
-        }
-        let asked = call(SettleHoldRequest {
-            key: format!("{}:settle", w.hold_key()),
-            hold_key: w.hold_key(),
-            parts,
-            facts: Some(facts(w, "提现成功")),
-        });
-        let answer = answered(self.client.clone().settle_hold(asked).await);
-        done(self.despite_conflict(w, HoldState::Settled, answer).await)
-    }
-
-    async fn release_hold(&self, w: &Withdrawal, cause: ReleaseCause) -> LedgerAnswer<()> {
-        let (kind, note) = match cause {
-            ReleaseCause::Refused => (EntryKind::WithdrawalReturned, "审核不通过，退回"),
-            ReleaseCause::Failed => (EntryKind::WithdrawalReturned, "提现失败，退回"),
-            ReleaseCause::Cancelled => (EntryKind::WithdrawalCancelled, "取消提现，退回"),
-        };
-        let asked = call(ReleaseHoldRequest {
-            key: format!("{}:release", w.hold_key()),
-            hold_key: w.hold_key(),
-            kind: kind.into(),
-            facts: Some(facts(w, note)),
-        });
-        let answer = answered(self.client.clone().release_hold(asked).await);
-        done(self.despite_conflict(w, HoldState::Released, answer).await)
     }
 
     /// Every key is ours and says one thing only, so a conflict means that the command was asked for in
@@ -179,18 +145,15 @@ impl RemoteLedger {
         LedgerAnswer::Unknown(conflict)
     }
 
-    /// The person and their balance in one call. When it tells no person there is none, or the account
-    /// service is older than this: then that is asked for.
+    /// The person and their balance in one call. When it tells no person there is none, or they cannot be
+    /// read with others, or the account service is older than this: then that is asked for.
     async fn asker(&self, user_id: i64) -> Result<Asker, Failure> {
-        let account = Some(reference(user_id, ""));
-        let asked = GetAccountRequest { account, with_holder: true, ..Default::default() };
-        let answer = self.client.clone().get_account(call(asked)).await;
-        let answer = found(answer, Reason::AccountNotFound)?.unwrap_or_default();
-        let person = match answer.holder {
+        let (person, account) = self.askers.ask(user_id).await?;
+        let person = match person {
             Some(found) => Some(holder(found)),
             None => self.person(user_id).await?,
         };
-        Ok((person, answer.account.as_ref().map(balance)))
+        Ok((person, account.as_ref().map(balance)))
     }
 
     async fn person(&self, user_id: i64) -> Result<Option<Holder>, Failure> {
@@ -209,7 +172,7 @@ impl Ledger for RemoteLedger {
     }
 
     fn settle<'a>(&'a self, w: &'a Withdrawal) -> BoxFuture<'a, LedgerAnswer<()>> {
-        self.settle_hold(w).boxed()
+        async { done(self.command(w, HoldState::Settled, wire::settle(w)).await) }.boxed()
     }
 
     fn release<'a>(
@@ -217,7 +180,8 @@ impl Ledger for RemoteLedger {
         w: &'a Withdrawal,
         cause: ReleaseCause,
     ) -> BoxFuture<'a, LedgerAnswer<()>> {
-        self.release_hold(w, cause).boxed()
+        let released = wire::release(w, cause);
+        async { done(self.command(w, HoldState::Released, released).await) }.boxed()
     }
 
     fn balance(&self, user_id: i64) -> BoxFuture<'_, Result<Option<Balance>, Failure>> {
@@ -237,6 +201,46 @@ impl Ledger for RemoteLedger {
     }
 }
 
+/// Carries commands out in one call.
+async fn change(
+    mut client: Client,
+    commands: Vec<Command>,
+) -> Result<Vec<Result<HoldResponse, Failure>>, Failure> {
+    let commands = commands.into_iter().map(|command| HoldCommand { command: Some(command) });
+    let asked = call(ChangeHoldsRequest { commands: commands.collect() });
+    let answer = client.change_holds(asked).await.map_err(|status| whole(&status))?;
+    Ok(answer.into_inner().results.into_iter().map(wire::outcome).collect())
+}
+
+/// What is said of a call as a whole refuses none of its commands for good.
+fn whole(status: &Status) -> Failure {
+    let failure = Failure::from_status(status);
+    if failure.outcome_unknown() || failure.reason.row().retry {
+        return failure;
+    }
+    tracing::error!(%failure, "the ledger refuses a call as a whole");
+    Failure::new(Reason::Internal, "the ledger refuses a call as a whole")
+}
+
+type Told = (Option<pb::Holder>, Option<pb::Account>);
+
+/// Persons and their accounts, of people as they are asked for.
+async fn about(
+    mut client: Client,
+    people: Vec<i64>,
+) -> Result<Vec<Result<Told, Failure>>, Failure> {
+    let accounts = people.iter().map(|user_id| reference(*user_id, "")).collect();
+    let asked = call(BatchGetAccountsRequest { accounts, with_holders: true });
+    let answer = client.batch_get_accounts(asked).await;
+    let answer = answer.map_err(|status| Failure::from_status(&status))?.into_inner();
+    let holders: HashMap<i64, pb::Holder> =
+        answer.holders.into_iter().map(|h| (h.user_id, h)).collect();
+    let accounts: HashMap<i64, pb::Account> =
+        answer.accounts.into_iter().map(|a| (a.user_id, a)).collect();
+    let told = |id: &i64| Ok((holders.get(id).cloned(), accounts.get(id).cloned()));
+    Ok(people.iter().map(told).collect())
+}
+
 /// A call with a deadline, so that the ledger does not work for nobody.
 fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -244,26 +248,11 @@ fn call<T>(message: T) -> Request<T> {
     request
 }
 
-fn reference(user_id: i64, currency: &str) -> AccountRef {
-    AccountRef { by: Some(account_ref::By::UserId(user_id)), currency: currency.to_owned() }
-}
-
-fn facts(w: &Withdrawal, note: &str) -> Facts {
-    Facts {
-        note: note.to_owned(),
-        reference: w.cash_sn.clone(),
-        // The statement shows the operator's id alone.
-        operator: w.decided_by.trim_start_matches("user:").to_owned(),
-        ..Facts::default()
-    }
-}
-
 /// After a conflict of a key nothing is certain, so it is unknown; see `despite_conflict`.
-fn answered(answer: Result<Response<HoldResponse>, Status>) -> LedgerAnswer<HoldResponse> {
+fn answered(answer: Result<HoldResponse, Failure>) -> LedgerAnswer<HoldResponse> {
     match answer {
-        Ok(response) => LedgerAnswer::Done(response.into_inner()),
-        Err(status) => {
-            let failure = Failure::from_status(&status);
+        Ok(response) => LedgerAnswer::Done(response),
+        Err(failure) => {
             let surprise = failure.reason == Reason::IdempotencyConflict;
             if failure.outcome_unknown() || failure.reason.row().retry || surprise {
                 LedgerAnswer::Unknown(failure)
@@ -291,38 +280,4 @@ fn found<T>(answer: Result<Response<T>, Status>, missing: Reason) -> Result<Opti
             failure => Err(failure),
         },
     }
-}
-
-fn balance(account: &wire::Account) -> Balance {
-    Balance { available_minor: account.available_minor, locked: account.locked }
-}
-
-fn holder(h: wire::Holder) -> Holder {
-    let mut made = Holder {
-        username: h.username,
-        mobile: h.mobile,
-        created_at_us: h.created_at_us,
-        updated_at_us: h.updated_at_us,
-        wechat: None,
-        alipay: None,
-    };
-    for payee in h.payees {
-        let method = payee.method();
-        let payee = Payee {
-            payee_id: payee.payee_id,
-            real_name: payee.real_name,
-            mp_openid: payee.mp_openid,
-            dev_openid: payee.dev_openid,
-            min_openid: payee.min_openid,
-            nickname: payee.nickname,
-            sex: payee.sex,
-            payable_from_us: payee.payable_from_us,
-        };
-        match method {
-            PayeeMethod::Wechat => made.wechat = Some(payee),
-            PayeeMethod::Alipay => made.alipay = Some(payee),
-            PayeeMethod::Unspecified => {}
-        }
-    }
-    made
 }

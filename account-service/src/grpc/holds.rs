@@ -1,0 +1,69 @@
+//! Methods that place and end holds, one by one or many at once.
+
+use cashout_proto::Failure;
+use cashout_proto::account::v1 as pb;
+
+use super::postings::BATCH;
+use super::{Server, answer, request};
+use crate::domain::{Command, Posted};
+
+impl Server {
+    pub(super) async fn place_hold(
+        &self,
+        request: pb::PlaceHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::place(&request)?).await?))
+    }
+
+    pub(super) async fn settle_hold(
+        &self,
+        request: pb::SettleHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::settle(&request)?).await?))
+    }
+
+    pub(super) async fn release_hold(
+        &self,
+        request: pb::ReleaseHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::release(&request)?).await?))
+    }
+
+    pub(super) async fn abandon_hold(
+        &self,
+        request: pb::AbandonHoldRequest,
+    ) -> Result<pb::HoldResponse, Failure> {
+        Ok(answer::held(&self.posted(request::abandon(&request)?).await?))
+    }
+
+    pub(super) async fn change_holds(
+        &self,
+        request: pb::ChangeHoldsRequest,
+    ) -> Result<pb::ChangeHoldsResponse, Failure> {
+        if !(1..=BATCH).contains(&request.commands.len()) {
+            return Err(Failure::field("commands", format!("must be 1 to {BATCH}")));
+        }
+        let results = self.post_independent(request.commands.iter().map(command).collect()).await;
+        Ok(pb::ChangeHoldsResponse { results: results.into_iter().map(result).collect() })
+    }
+}
+
+fn command(wanted: &pb::HoldCommand) -> Result<Command, Failure> {
+    use pb::hold_command::Command as Wire;
+    match &wanted.command {
+        Some(Wire::Place(place)) => request::place(place),
+        Some(Wire::Settle(settle)) => request::settle(settle),
+        Some(Wire::Release(release)) => request::release(release),
+        Some(Wire::Abandon(abandon)) => request::abandon(abandon),
+        None => Err(Failure::field("command", "must be one of place, settle, release, abandon")),
+    }
+}
+
+fn result(result: Result<Posted, Failure>) -> pb::HoldResult {
+    use pb::hold_result::Outcome as Wire;
+    let outcome = match result {
+        Ok(posted) => Wire::Done(answer::held(&posted)),
+        Err(failure) => Wire::Refused(answer::batch_refusal(failure)),
+    };
+    pb::HoldResult { outcome: Some(outcome) }
+}
