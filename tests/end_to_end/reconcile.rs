@@ -48,9 +48,10 @@ async fn tamper(url: &str, sql: &str) -> anyhow::Result<()> {
 /// Takes the locks off attempts, which are never changed.
 async fn unlock(url: &str) -> anyhow::Result<()> {
     let locks = if url.starts_with("sqlite") {
-        "DROP TRIGGER attempt_no_update; DROP TRIGGER attempt_ends_once"
+        "DROP TRIGGER attempt_no_update; DROP TRIGGER attempt_ends_once; \
+         DROP TRIGGER withdrawal_no_update"
     } else {
-        "ALTER TABLE attempt DISABLE TRIGGER USER"
+        "ALTER TABLE attempt DISABLE TRIGGER USER; ALTER TABLE withdrawal DISABLE TRIGGER USER"
     };
     tamper(url, locks).await
 }

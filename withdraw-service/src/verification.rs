@@ -209,6 +209,7 @@ fn walks(facts: &Facts) -> Findings {
     let mut orphans: Vec<&i64> = at.keys().filter(|id| !there.contains(id)).collect();
     orphans.sort_unstable();
     wrong.extend(orphans.iter().map(|id| format!("withdrawal {id}: it has a history and is gone")));
+    wrong.extend(rules(facts, "G11", 0).1);
     (facts.lines.len(), wrong)
 }
 
@@ -217,9 +218,12 @@ fn reviewers(facts: &Facts) -> Findings {
     let by_id: HashMap<i64, &Withdrawal> = facts.withdrawals.iter().map(|w| (w.id, w)).collect();
     // Rows of one withdrawal and content have different reviewers by their primary key.
     for review in &facts.reviews {
-        if by_id.get(&review.withdrawal_id).is_none_or(|w| w.user_id == review.reviewer) {
-            wrong.push(format!("withdrawal {}: reviewed by its applicant", review.withdrawal_id));
-        }
+        let told = match by_id.get(&review.withdrawal_id) {
+            Some(w) if w.user_id == review.reviewer => "reviewed by its applicant",
+            Some(_) => continue,
+            None => "reviewed, and it is not there",
+        };
+        wrong.push(format!("withdrawal {}: {told}", review.withdrawal_id));
     }
     for line in &facts.lines {
         let event = Event::from_name(&line.event);

@@ -6,7 +6,7 @@ use cashout_common::money::MAX_MINOR;
 use cashout_common::number::MAX_ID;
 use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
-use futures::future::{join_all, try_join};
+use futures::future::try_join;
 
 use super::parse::Fields;
 use super::{Server, account_not_found, answer, read_failure};
@@ -71,7 +71,7 @@ impl Server {
         let wanted: Vec<Which> =
             wanted.map(|(i, a)| f.account(&format!("accounts[{i}]"), Some(a))).collect();
         let wanted = f.finish(wanted)?;
-        let found = self.store.accounts_now(&wanted).await?;
+        let found = self.store.accounts(&wanted).await.map_err(read_failure)?;
         let holders = match request.with_holders {
             true => self.behind(&wanted, &found).await?,
             false => vec![],
@@ -91,11 +91,9 @@ impl Server {
             Which::Id(_) => None,
         });
         let people: BTreeSet<i64> = named.chain(found.iter().map(Account::user_id)).collect();
-        let known = join_all(people.into_iter().map(|user_id| self.known_holder(user_id))).await;
-        // A binding that does not open is the matter of one; a database that does not answer, of all.
-        let all =
-            known.into_iter().filter(|k| !matches!(k, Err(f) if f.reason == Reason::Internal));
-        Ok(all.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        let people: Vec<i64> = people.into_iter().collect();
+        let known = self.payees.people(&people).await?;
+        Ok(known.into_iter().map(|(row, payees)| self.wire(row, payees)).collect())
     }
 
     pub(super) async fn get_balance_at(

@@ -144,7 +144,7 @@ impl Server {
         Ok(found.map(|(row, payees)| self.wire(row, payees)))
     }
 
-    fn wire(&self, row: HolderRow, payees: Vec<Payee>) -> pb::Holder {
+    pub(super) fn wire(&self, row: HolderRow, payees: Vec<Payee>) -> pb::Holder {
         let privileges: Vec<(String, String)> =
             serde_json::from_str(&row.privileges).unwrap_or_default();
         let privilege = |(title, subtitle)| pb::Privilege { title, subtitle };

@@ -113,6 +113,30 @@ impl Payees {
         Ok(Some((holder, opened.collect::<Result<_, _>>()?)))
     }
 
+    /// Several people with their bindings, by method. Who has one that does not open is left out: what is not
+    /// known whole decides about no money, and [`Payees::person`] says why.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn people(&self, ids: &[i64]) -> Result<Vec<(HolderRow, Vec<Payee>)>, Failure> {
+        let found = self.store.holders(ids, "").await.map_err(|e| database_failure(&e))?;
+        let rows = self.store.payees(ids).await.map_err(|e| database_failure(&e))?;
+        let mut bound: HashMap<i64, Result<Vec<Payee>, Unsealed>> = HashMap::new();
+        for row in &rows {
+            let all = bound.entry(row.user_id).or_insert_with(|| Ok(vec![]));
+            match (self.sealer.opened_or_told(row), all.as_mut()) {
+                (Ok(payee), Ok(payees)) => payees.push(payee),
+                (Err(closed), _) => *all = Err(closed),
+                (Ok(_), Err(_)) => {}
+            }
+        }
+        let known = |person: HolderRow| {
+            let payees = bound.remove(&person.user_id).unwrap_or_else(|| Ok(vec![]));
+            Some((person, payees.ok()?))
+        };
+        Ok(found.into_iter().filter_map(known).collect())
+    }
+
     /// Bindings of several people, each by method; one that does not open is left out.
     ///
     /// # Errors

@@ -9,14 +9,13 @@ use cashout_common::db::{Conn, Engine};
 use cashout_common::gather::Rows;
 use cashout_common::writer::database_failure;
 use cashout_proto::Failure;
-use futures::future::try_join_all;
 use sqlx::Error;
 
 use super::holders::HolderRow;
 use super::payees::PayeeRow;
 use super::reads::{AccountView, ViewRow, view_sql};
 use super::{Store, fetch_list, holders, payees};
-use crate::domain::{Account, Which};
+use crate::domain::Which;
 
 /// Accounts with their next release, without their holds.
 #[derive(Debug)]
@@ -36,18 +35,6 @@ impl Store {
             Some(views) => views.find(*which).await,
             None => self.account_view(which, false).await.map_err(|e| database_failure(&e)),
         }
-    }
-
-    /// Those of these accounts that exist, in this order.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn accounts_now(&self, wanted: &[Which]) -> Result<Vec<Account>, Failure> {
-        let Some(views) = &self.views else {
-            return self.accounts(wanted).await.map_err(|e| database_failure(&e));
-        };
-        let found = try_join_all(wanted.iter().map(|which| views.find(*which))).await?;
-        Ok(found.into_iter().flatten().map(|view| view.account).collect())
     }
 
     /// One person and their bindings, by method.

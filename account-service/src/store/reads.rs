@@ -1,12 +1,14 @@
 //! Reading accounts, holds and entries: always what is committed, never the poster's cache.
 
+use std::collections::HashMap;
+
 use cashout_common::db::{Engine, Snapshot};
 use cashout_common::on_engine;
 use sqlx::FromRow;
 
 use super::rows::{AccountRow, EntryRow, HoldRow, account_columns, entry_select, hold_columns};
 use super::{Store, fetch_list};
-use crate::domain::{Account, Entry, Hold, Owner, Which};
+use crate::domain::{Account, Currency, Entry, Hold, Which};
 
 /// An account, and what is read at the same moment.
 #[derive(Debug, Clone)]
@@ -134,13 +136,14 @@ impl Store {
         rows.extend(fetch_list!(self.database().readers(), p => p, AccountRow,
             concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id"), &people)?);
         let found: Vec<Account> = rows.into_iter().map(Account::from).collect();
-        let is = |which: &Which, account: &Account| match which {
-            Which::Id(id) => account.id == *id,
-            Which::Person(id, currency) => {
-                account.owner == Owner::Person(*id) && account.currency == *currency
-            }
+        let by_id: HashMap<i64, &Account> = found.iter().map(|a| (a.id, a)).collect();
+        let by_person: HashMap<(i64, Currency), &Account> =
+            found.iter().map(|a| ((a.user_id(), a.currency), a)).collect();
+        let named = |which: &Which| match which {
+            Which::Id(id) => by_id.get(id),
+            Which::Person(user_id, currency) => by_person.get(&(*user_id, *currency)),
         };
-        Ok(wanted.iter().filter_map(|which| found.iter().find(|a| is(which, a)).cloned()).collect())
+        Ok(wanted.iter().filter_map(|which| named(which).map(|a| Account::clone(a))).collect())
     }
 
     /// One hold by key, and its account.

@@ -145,6 +145,7 @@ fake! {
     settle_hold(SettleHoldRequest) -> HoldResponse;
     release_hold(ReleaseHoldRequest) -> HoldResponse;
     abandon_hold(AbandonHoldRequest) -> HoldResponse;
+    change_holds(ChangeHoldsRequest) -> ChangeHoldsResponse;
     get_hold(GetHoldRequest) -> Hold;
     list_holds(ListHoldsRequest) -> ListHoldsResponse;
     set_lock(SetLockRequest) -> Account;

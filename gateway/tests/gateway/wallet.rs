@@ -34,7 +34,9 @@ async fn a_list_has_links_data_included_and_meta_in_this_order() -> anyhow::Resu
     let stack = Stack::at(NOW_S).await?;
     stack.fakes.answers("list_withdrawals", withdrawals());
     let accounts = vec![Account { user_id: 7, available_minor: 5, ..Default::default() }];
-    stack.fakes.answers("batch_get_accounts", BatchGetAccountsResponse { accounts });
+    stack
+        .fakes
+        .answers("batch_get_accounts", BatchGetAccountsResponse { accounts, ..Default::default() });
     let wechat = Payee {
         method: PayeeMethod::Wechat.into(),
         nickname: "n".to_owned(),

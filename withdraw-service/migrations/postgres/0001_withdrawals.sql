@@ -93,6 +93,8 @@ CREATE TRIGGER withdrawal_no_delete BEFORE DELETE OR TRUNCATE ON withdrawal
 CREATE TRIGGER withdrawal_no_update BEFORE UPDATE OF id, cash_sn, user_id, currency, apply_minor, fee_minor, actual_minor, method, provider,
     mobile, payee_id, payee_name, remark, reviewers_required, created_at_us, payable_from_us, request_digest
     ON withdrawal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER withdrawal_key_is_freed_only BEFORE UPDATE OF request_key ON withdrawal
+    FOR EACH ROW WHEN (NEW.request_key IS NOT NULL) EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER withdrawal_state_no_delete BEFORE DELETE OR TRUNCATE ON withdrawal_state
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER history_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON history

@@ -92,6 +92,9 @@ CREATE TRIGGER withdrawal_no_update BEFORE UPDATE OF id, cash_sn, user_id, curre
     mobile, payee_id, payee_name, remark, reviewers_required, created_at_us, payable_from_us, request_digest
     ON withdrawal
 BEGIN SELECT RAISE(ABORT, 'what withdrawal recorded is never changed'); END;
+CREATE TRIGGER withdrawal_key_is_freed_only BEFORE UPDATE OF request_key ON withdrawal
+WHEN NEW.request_key IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'what withdrawal recorded is never changed'); END;
 CREATE TRIGGER withdrawal_state_no_delete BEFORE DELETE ON withdrawal_state
 BEGIN SELECT RAISE(ABORT, 'what withdrawal_state recorded is never changed'); END;
 CREATE TRIGGER history_no_update BEFORE UPDATE ON history

@@ -206,10 +206,17 @@ async fn change(
     mut client: Client,
     commands: Vec<Command>,
 ) -> Result<Vec<Result<HoldResponse, Failure>>, Failure> {
+    let holds: Vec<String> = commands.iter().map(|c| wire::hold_of(c).to_owned()).collect();
     let commands = commands.into_iter().map(|command| HoldCommand { command: Some(command) });
     let asked = call(ChangeHoldsRequest { commands: commands.collect() });
     let answer = client.change_holds(asked).await.map_err(|status| whole(&status))?;
-    Ok(answer.into_inner().results.into_iter().map(wire::outcome).collect())
+    let results = answer.into_inner().results;
+    if results.len() != holds.len() {
+        let told = "the ledger answered another number of commands";
+        tracing::error!(asked = holds.len(), answered = results.len(), "{told}");
+        return Err(Failure::new(Reason::Internal, told));
+    }
+    Ok(holds.iter().zip(results).map(|(hold, result)| wire::outcome(hold, result)).collect())
 }
 
 /// What is said of a call as a whole refuses none of its commands for good.

@@ -4,15 +4,22 @@
 //! Must not know: what is asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cashout_proto::{Failure, Reason};
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::ports::LEDGER_TIMEOUT;
+
 /// Most questions of one call.
 const MOST: usize = 256;
-/// Most calls under way at once.
+/// Calls under way at once, as long as they are answered within [`PATIENCE`].
 const AT_ONCE: usize = 1;
+/// How long the next call waits for the one before it; a call that takes longer goes on beside it.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long anybody waits for an answer.
+const LIMIT: Duration = LEDGER_TIMEOUT;
 /// Most questions that wait; more are refused as overload.
 const QUEUE: usize = 4096;
 
@@ -44,7 +51,8 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
     /// The answer to one question.
     ///
     /// # Errors
-    /// Its own, that of the call it went out with, `OVERLOADED` when too many wait.
+    /// Its own, that of the call it went out with, `OVERLOADED` when too many wait, `DEADLINE_EXCEEDED` when
+    /// no answer came in time: then it may have been asked all the same.
     pub(super) async fn ask(&self, question: Q) -> Result<A, Failure> {
         let (reply, answer) = oneshot::channel();
         self.wanted.try_send((question, reply)).map_err(|error| match error {
@@ -53,7 +61,9 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
             }
             mpsc::error::TrySendError::Closed(_) => unanswered(),
         })?;
-        answer.await.unwrap_or_else(|_| Err(unanswered()))
+        let late = |_| Err(Failure::new(Reason::DeadlineExceeded, "no answer in time"));
+        let answer = tokio::time::timeout(LIMIT, answer).await;
+        answer.map_or_else(late, |answer| answer.unwrap_or_else(|_| Err(unanswered())))
     }
 }
 
@@ -77,10 +87,18 @@ where
         if questions.is_empty() {
             continue;
         }
-        let answers = call(questions);
+        let mut answers = call(questions);
         tokio::spawn(async move {
-            tell(replies, answers.await);
+            let soon = tokio::time::timeout(PATIENCE, &mut answers).await;
             drop(place);
+            let answers = match soon {
+                Ok(answers) => answers,
+                // Nobody waits for it longer.
+                Err(_) => tokio::time::timeout(LIMIT, answers).await.unwrap_or_else(|_| {
+                    Err(Failure::new(Reason::DeadlineExceeded, "no answer in time"))
+                }),
+            };
+            tell(replies, answers);
         });
     }
 }

@@ -88,9 +88,25 @@ pub(super) fn release(w: &Withdrawal, cause: ReleaseCause) -> Command {
     })
 }
 
-/// What one command came to. A reason of another version is one nobody knows.
-pub(super) fn outcome(result: HoldResult) -> Result<HoldResponse, Failure> {
+/// Key of the hold that a command is about.
+pub(super) fn hold_of(command: &Command) -> &str {
+    match command {
+        Command::Place(place) => &place.key,
+        Command::Settle(settle) => &settle.hold_key,
+        Command::Release(release) => &release.hold_key,
+        Command::Abandon(abandon) => &abandon.hold_key,
+    }
+}
+
+/// What the command on that hold came to. An answer about another hold, or with a reason of another version, is
+/// one nobody knows.
+pub(super) fn outcome(hold_key: &str, result: HoldResult) -> Result<HoldResponse, Failure> {
     match result.outcome {
+        Some(Outcome::Done(done)) if done.hold.as_ref().is_some_and(|h| h.key != hold_key) => {
+            let told = "the ledger answered about another hold";
+            tracing::error!(hold_key, "{told}");
+            Err(Failure::new(Reason::Internal, told))
+        }
         Some(Outcome::Done(done)) => Ok(done),
         Some(Outcome::Refused(refused)) => {
             let reason = Reason::from_name(&refused.reason).unwrap_or(Reason::Internal);

@@ -70,7 +70,12 @@ pub(super) fn columns(
     let together = packed(kinds);
     if together {
         let numbers = cells.iter().zip(kinds.iter().cycle()).filter(|(_, kind)| is_number(**kind));
-        let numbers: Vec<i64> = numbers.map(|(cell, _)| cell.int().unwrap_or(NONE)).collect();
+        let number = |(cell, kind): (&Cell<'_>, &Kind)| match (cell.int(), kind) {
+            (Some(number), _) if number != NONE => Ok(number),
+            (None, Kind::MaybeInt) => Ok(NONE),
+            _ => Err(Error::Encode("a number is missing".into())),
+        };
+        let numbers: Vec<i64> = numbers.map(number).collect::<Result<_, _>>()?;
         to.add(numbers).map_err(Error::Encode)?;
     }
     for (at, kind) in kinds.iter().enumerate().filter(|(_, kind)| !(together && is_number(**kind)))

@@ -69,14 +69,29 @@ pub async fn all(readers: &Readers) -> Result<Vec<Channel>, Error> {
     on_engine!(readers, p => sqlx::query_as(SQL).fetch_all(p).await)
 }
 
+/// What waits for a provider, found by what is due of it: looked at first, however the rest is planned.
+macro_rules! of_waiting {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "WITH waiting AS MATERIALIZED (SELECT id FROM withdrawal_state \
+             WHERE lane IS NOT NULL AND status IN (4, 16)) SELECT ",
+            $columns,
+            " FROM waiting JOIN withdrawal w ON w.id = waiting.id WHERE ",
+            $rest
+        )
+    };
+}
+
 /// What is approved and not sent, or blocked, and could be paid at `by_us`; by provider. Uses
-/// `withdrawal_queued`.
+/// `withdrawal_due`.
 ///
 /// # Errors
 /// The database's.
 pub async fn queues(readers: &Readers, by_us: i64) -> Result<Vec<Queue>, Error> {
-    const SQL: &str = "SELECT provider, CAST(sum(actual_minor) AS BIGINT) AS minor, count(*) AS count \
-        FROM withdrawal_now WHERE lane IS NOT NULL AND status IN (4, 16) AND payable_from_us <= $1 GROUP BY provider";
+    const SQL: &str = of_waiting!(
+        "w.provider, CAST(sum(w.actual_minor) AS BIGINT) AS minor, count(*) AS count",
+        "w.payable_from_us <= $1 GROUP BY w.provider"
+    );
     on_engine!(readers, p => sqlx::query_as(SQL).bind(by_us).fetch_all(p).await)
 }
 
@@ -85,8 +100,10 @@ pub async fn queues(readers: &Readers, by_us: i64) -> Result<Vec<Queue>, Error> 
 /// # Errors
 /// The database's.
 pub async fn queue(conn: &mut Conn, provider: &str, by_us: i64) -> Result<(i64, i64), Error> {
-    const SQL: &str = "SELECT CAST(coalesce(sum(actual_minor), 0) AS BIGINT), count(*) \
-        FROM withdrawal_now WHERE lane IS NOT NULL AND status IN (4, 16) AND provider = $1 AND payable_from_us <= $2";
+    const SQL: &str = of_waiting!(
+        "CAST(coalesce(sum(w.actual_minor), 0) AS BIGINT), count(*)",
+        "w.provider = $1 AND w.payable_from_us <= $2"
+    );
     on_engine!(conn, c =>
         sqlx::query_as(SQL).bind(provider).bind(by_us).fetch_one(&mut *c).await)
 }

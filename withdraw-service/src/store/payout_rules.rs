@@ -78,8 +78,8 @@ fn never_pays_twice() -> Vec<Rule> {
                 .to_owned(),
         ),
         rule(
-            "was asked about under a number that was never written down",
-            "SELECT c.number FROM provider_call c WHERE NOT EXISTS \
+            "is called about under a number that was never written down",
+            "SELECT 'of number ' || c.number FROM provider_call c WHERE NOT EXISTS \
              (SELECT 1 FROM attempt a WHERE a.number = c.number)"
                 .to_owned(),
         ),
@@ -131,6 +131,22 @@ fn never_pays_twice() -> Vec<Rule> {
 }
 
 /// G9: money returns on a definite refusal, on a person's word, or because nothing was ever sent.
+fn is_told_whole() -> Vec<Rule> {
+    let rule = |told, sql: &str| Rule { guarantee: "G11", told, sql: sql.to_owned() };
+    vec![
+        rule(
+            "was asked for and stands nowhere",
+            "SELECT CAST(w.id AS TEXT) FROM withdrawal w WHERE NOT EXISTS \
+             (SELECT 1 FROM withdrawal_state s WHERE s.id = w.id)",
+        ),
+        rule(
+            "stands somewhere and was never asked for",
+            "SELECT CAST(s.id AS TEXT) FROM withdrawal_state s WHERE NOT EXISTS \
+             (SELECT 1 FROM withdrawal w WHERE w.id = s.id)",
+        ),
+    ]
+}
+
 fn never_returns_what_may_be_paid() -> Vec<Rule> {
     let (failed, unsent) = (any_of(&FAILED), any_of(&UNSENT));
     let rule = |told, sql| Rule { guarantee: "G9", told, sql };
@@ -217,7 +233,12 @@ fn notifications_are_hints() -> Vec<Rule> {
 /// The database's.
 pub async fn broken(tx: &mut Snapshot) -> Result<(Vec<Broken>, Looked), Error> {
     let mut found = Vec::new();
-    let rules = [never_pays_twice(), never_returns_what_may_be_paid(), notifications_are_hints()];
+    let rules = [
+        never_pays_twice(),
+        never_returns_what_may_be_paid(),
+        is_told_whole(),
+        notifications_are_hints(),
+    ];
     for Rule { guarantee, told, sql } in rules.into_iter().flatten() {
         let about: Vec<String> = on_engine!(&mut *tx, c =>
             sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut **c).await?);

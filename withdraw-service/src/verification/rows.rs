@@ -67,7 +67,8 @@ fn differences(asked: &Asked) -> Vec<&'static str> {
     let mut wrong = Vec::new();
     let own = (Some(&a.provider), Some(&a.payee_id), Some(a.amount_minor));
     if own != (w_provider.as_ref(), w_payee_id.as_ref(), *w_actual_minor) {
-        wrong.push("another payee or amount");
+        let there = w_provider.is_some();
+        wrong.push(if there { "another payee or amount" } else { "it pays nothing that is there" });
     }
     if body_digest(&a.body) != a.digest {
         wrong.push("the request changed");

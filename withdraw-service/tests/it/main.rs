@@ -27,4 +27,5 @@ mod restart;
 mod reviewing;
 mod store;
 mod tampering;
+mod together;
 mod trusting;

@@ -37,6 +37,7 @@ pub async fn unlock(database: &TestDatabase) -> anyhow::Result<()> {
     let locks = match database.engine {
         "sqlite" => {
             "DROP TRIGGER withdrawal_no_delete; DROP TRIGGER withdrawal_no_update; \
+             DROP TRIGGER withdrawal_key_is_freed_only; \
              DROP TRIGGER withdrawal_state_no_delete; DROP TRIGGER history_no_update; DROP TRIGGER notification_no_update; \
              DROP TRIGGER attempt_no_update; DROP TRIGGER attempt_ends_once; \
              DROP TRIGGER attempt_no_delete; DROP TRIGGER provider_call_no_update; \
@@ -56,7 +57,8 @@ pub async fn unlock(database: &TestDatabase) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn what_was_recorded_is_never_changed_and_told_once() -> anyhow::Result<()> {
-    const ALWAYS: [&str; 25] = [
+    const ALWAYS: [&str; 26] = [
+        "UPDATE withdrawal SET request_key = 'another'",
         "DELETE FROM withdrawal",
         "DELETE FROM withdrawal_state",
         "UPDATE withdrawal SET apply_minor = 1, actual_minor = 1",

@@ -166,7 +166,24 @@ async fn every_rule_about_payouts_turns_red_when_it_is_broken() -> anyhow::Resul
         // A withdrawal that is gone, of which nothing but its history is left.
         ("G11", "DELETE FROM withdrawal WHERE id = 3"),
         ("G11", "DELETE FROM withdrawal_state WHERE id = 3"),
-        // Rows that belong to nothing.
+    ];
+    for (guarantee, change) in changes {
+        turns_red(guarantee, change).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_that_belong_to_nothing_turn_red() -> anyhow::Result<()> {
+    let changes = [
+        (
+            "G11",
+            "INSERT INTO withdrawal SELECT 99, cash_sn || 'X', user_id, currency, apply_minor, fee_minor, actual_minor, method, provider, mobile, payee_id, payee_name, remark, reviewers_required, created_at_us, payable_from_us, NULL, request_digest FROM withdrawal WHERE id = 3",
+        ),
+        (
+            "G11",
+            "INSERT INTO withdrawal_state SELECT 99, status, version, review_remark, content_digest, trade_no, third_trade_no, pay_requested_at_us, paid_at_us, updated_at_us, decided_by, unknown_since_us, confirm_mch_id, confirm_app_id, confirm_package, effect, lane, next_run_at_us, tries, lease_owner, lease_until_us FROM withdrawal_state WHERE id = 3",
+        ),
         ("G8", "INSERT INTO provider_call VALUES (99, 'nobodys', 'send', '', '', 0)"),
         ("G10", "UPDATE attempt SET withdrawal_id = 99 WHERE state = 'paid'"),
         ("G17", "UPDATE review SET withdrawal_id = 99"),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use cashout_common::clock::Clock;
 use cashout_common::db::{Database, Engine};
 use cashout_common::writer::WriteError;
 use cashout_proto::{Failure, Reason};
@@ -13,6 +14,8 @@ use futures::future::join_all;
 use withdraw_service::domain::channel::Cause;
 use withdraw_service::domain::status::{Event, Status};
 use withdraw_service::domain::withdrawal::Withdrawal;
+use withdraw_service::ports::{Answer, Provider, SendRequest};
+use withdraw_service::providers::sandbox::Sandbox;
 use withdraw_service::service::transition::{Step, advance};
 use withdraw_service::store::attempts::Attempt;
 use withdraw_service::store::book::{Book, Needs};
@@ -20,6 +23,7 @@ use withdraw_service::store::{MIGRATIONS, Store, channels};
 use withdraw_service::verify;
 
 use crate::harness::{ALICE, NOON_US, Service, wechat};
+use crate::store::count;
 
 const PROVIDER: &str = "sandbox";
 
@@ -245,5 +249,71 @@ async fn a_batch_whose_connection_is_lost_in_its_one_statement_counts_once() -> 
         let report = verify(&database.url).await?;
         ensure!(report.clean(), "{report}");
     }
+    Ok(())
+}
+
+/// How a withdrawal stands, as a job is told it.
+async fn status(store: &Store, id: i64) -> anyhow::Result<Status> {
+    Ok(store.decide(Needs::id(id), move |book: &mut Book| Ok(book.get(id)?.status)).await?)
+}
+
+#[tokio::test]
+async fn who_waits_for_a_reviewer_is_decided_as_they_are_whoever_changed_them() -> anyhow::Result<()>
+{
+    let Some((database, [ours, other], all)) = two("waiting").await? else { return Ok(()) };
+    let [_, _, first, second] = all.try_into().map_err(|_| anyhow::anyhow!("four"))?;
+    for w in [&first, &second] {
+        // A batch that writes it while it waits: from then on it is remembered.
+        let id = w.id;
+        let write = move |book: &mut Book| {
+            let w = book.get(id)?;
+            book.schedule(&w);
+            Ok(())
+        };
+        ours.decide(Needs::id(id), write).await?;
+        ensure!(status(&ours, id).await? == Status::InReview);
+    }
+    ensure!(moved(&other, &first, Event::Refuse).await?);
+    ensure!(status(&ours, first.id).await? == Status::Refusing, "another instance refused it");
+    let late = ours.decide(Needs::id(first.id), move |book: &mut Book| {
+        let mut w = book.get(first.id)?;
+        advance(book, &mut w, Step::person(Event::Cancel, "user:7", "", NOON_US))?;
+        Ok(())
+    });
+    let refused = late.await.map_err(|failure| failure.reason);
+    ensure!(refused == Err(Reason::IllegalTransition), "{refused:?}");
+    ensure!(moved(&ours, &second, Event::Cancel).await?);
+    ensure!(status(&ours, second.id).await? == Status::Cancelling);
+    let report = verify(&database.url).await?;
+    ensure!(report.clean(), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_number_that_was_believed_new_is_booked_once_and_told_as_it_was_booked()
+-> anyhow::Result<()> {
+    let Some((database, [ours, _], _)) = two("bookedtwice").await? else { return Ok(()) };
+    let sandbox = Sandbox::new(ours.clone(), Clock::set_at(NOON_US));
+    let send = |number: &str, payee_id: &str, digest: &str| {
+        sandbox.send(SendRequest {
+            number: number.to_owned(),
+            payee_id: payee_id.to_owned(),
+            amount_minor: 100,
+            body: vec![],
+            digest: digest.to_owned(),
+        })
+    };
+    let paid = |answer: &Answer| matches!(answer, Answer::Paid { .. });
+    ensure!(paid(&send("N1", "alice", "d1").await), "new");
+    ensure!(paid(&send("N1", "alice", "d1").await), "again");
+    let other = send("N1", "mallory", "d2").await;
+    ensure!(matches!(&other, Answer::Unknown { why } if why.contains("another request")));
+    // Lost the first time, paid the second; with neighbours that are new.
+    ensure!(!paid(&send("N2", "lost", "d").await));
+    let (again, new) = futures::join!(send("N2", "lost", "d"), send("N3", "alice", "d"));
+    ensure!(paid(&again) && paid(&new), "{again:?} {new:?}");
+    let books =
+        "SELECT count(*) FROM sandbox_payout WHERE state = 'paid' AND payee_id <> 'mallory'";
+    ensure!(count(&database.url, books).await? == 3);
     Ok(())
 }
