@@ -38,11 +38,12 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How PostgreSQL plans a writer's statements: once each, and by index. They reach their rows by key;
 /// planning anew for every batch costs more than a small batch does, and a plan made while the tables
 /// were empty would scan them when they are not.
-const WRITER_PLANS: [(&str, &str); 5] = [
+const WRITER_PLANS: [(&str, &str); 6] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
     // A forbidden plan that is taken all the same counts as dear enough to be compiled, every time.
     ("jit", "off"),
 ];

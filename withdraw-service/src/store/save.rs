@@ -141,11 +141,9 @@ impl Book {
             ENDED.over(c.ended.iter().map(|(number, state)| {
                 [Cell::Text(number), Cell::Text("live"), Cell::Text(state)]
             }));
-        let heard = HEARD.over(
-            c.heard
-                .iter()
-                .map(|h| [Cell::Int(h.call), Cell::Text(h.outcome), Cell::Text(&h.detail)]),
-        );
+        let heard = HEARD.over(c.heard.iter().map(|h| {
+            [Cell::Int(h.call), Cell::Text(""), Cell::Text(h.outcome), Cell::Text(&h.detail)]
+        }));
         (parts, vec![ended, heard])
     }
 
