@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let descriptors = compiler.file_descriptor_set();
         let bytes = prost::Message::encode_to_vec(&descriptors);
         std::fs::write(out.join(format!("{service}.bin")), bytes)?;
-        tonic_prost_build::configure().compile_fds(descriptors)?;
+        tonic_prost_build::configure()
+            .codec_path("crate::codec::Fitting")
+            .compile_fds(descriptors)?;
     }
     println!("cargo:rerun-if-changed=proto");
     Ok(())

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use cashout_proto::account::v1 as pb;
 use futures::future::try_join_all;
 use sqlx::{Connection, PgConnection};
-use support::{Stack, credit, databases, person, reason};
+use support::{Stack, between, credit, databases, person, reason};
 
 const PEOPLE: i64 = 40;
 
@@ -75,6 +75,51 @@ async fn accounts_of_many_are_told_with_those_behind_them() -> anyhow::Result<()
             let holders: Vec<&str> = told.holders.iter().map(|h| h.username.as_str()).collect();
             ensure!(holders == behind, "{}: {holders:?}", database.engine);
         }
+        s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_of_one_call_are_of_one_moment_however_many_they_are_and_whoever_else_asks()
+-> anyhow::Result<()> {
+    for database in databases("moment").await? {
+        let mut s = Stack::start(&database.url).await?;
+        s.open(&[1, 2]).await?;
+        s.client.post_transfer(credit("c", 1, 1000)).await?;
+        let mut client = s.client.clone();
+        let moving = tokio::spawn(async move {
+            for n in 0..100 {
+                let (from, to) = if n % 2 == 0 { (1, 2) } else { (2, 1) };
+                client.post_transfer(between(&format!("b{n}"), from, to, 1000)).await?;
+            }
+            anyhow::Ok(())
+        });
+        let looking = (0..6).map(|_| {
+            let mut client = s.client.clone();
+            tokio::spawn(async move {
+                // Nobody else has an account; all of them are looked for between the two who have.
+                let names = std::iter::once(1).chain(10_000..10_700).chain([1, 2, 1]);
+                let accounts: Vec<pb::AccountRef> = names.map(person).collect();
+                for _ in 0..20 {
+                    let with_holders = false;
+                    let asked =
+                        pb::BatchGetAccountsRequest { accounts: accounts.clone(), with_holders };
+                    let told = client.batch_get_accounts(asked).await?.into_inner().accounts;
+                    let found: Vec<i64> = told.iter().map(|a| a.user_id).collect();
+                    ensure!(found == [1, 1, 2, 1], "{found:?}");
+                    let sum: i64 = told.iter().skip(1).take(2).map(|a| a.available_minor).sum();
+                    ensure!(sum == 1000, "{sum} was seen");
+                    let alone = client.get_account(of(person(2), false)).await?.into_inner();
+                    ensure!(alone.account.is_some_and(|account| account.user_id == 2));
+                }
+                anyhow::Ok(())
+            })
+        });
+        for looked in try_join_all(looking).await? {
+            looked.with_context(|| database.engine)?;
+        }
+        moving.await??;
         s.stop_and_verify().await?;
     }
     Ok(())

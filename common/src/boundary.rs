@@ -95,31 +95,30 @@ impl Service<Request<Incoming>> for Boundary {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let started = Instant::now();
-        let method = request.uri().path().to_owned();
+        let method = request.uri().path();
         let asks_for_health = method.starts_with("/grpc.health.");
         let request_id = header(request.headers(), crate::actor::REQUEST_ID);
         let span = tracing::info_span!("rpc", method, request_id);
         let deadline = timeout_of(request.headers());
         let slot = self.slots.clone().try_acquire_owned();
+        // Begun here and not when it is first waited for: what waits is small then, and is moved about.
         let mut inner = self.inner.clone();
-        let answer = async move {
-            let Ok(slot) = slot else {
-                return refusal(Reason::Overloaded, "too many calls are in flight");
-            };
+        let handled = slot.map(|slot| {
             let handler = async move {
-                let answer = inner.call(request).await;
+                // Longer than anything we do, so only what will never end is cut off.
+                let ended = tokio::time::timeout(HANDLER_LIMIT, inner.call(request)).await;
                 drop(slot);
-                answer
-            };
-            // Longer than anything we do, so only what will never end is cut off.
-            let handler = async move {
-                let ended = tokio::time::timeout(HANDLER_LIMIT, handler).await;
                 ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
             };
-            let detached = tokio::spawn(handler.in_current_span());
+            tokio::spawn(handler.instrument(span.clone()))
+        });
+        let answer = async move {
+            let Ok(handled) = handled else {
+                return refusal(Reason::Overloaded, "too many calls are in flight");
+            };
             let done = match deadline {
-                Some(limit) => tokio::time::timeout(limit, detached).await,
-                None => Ok(detached.await),
+                Some(limit) => tokio::time::timeout(limit, handled).await,
+                None => Ok(handled.await),
             };
             match done {
                 Ok(Ok(Ok(response))) => response,
@@ -133,7 +132,7 @@ impl Service<Request<Incoming>> for Boundary {
                 let response = answer.await;
                 let code = header(response.headers(), "grpc-status");
                 let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let code = code.as_deref().unwrap_or("0");
+                let code = code.unwrap_or("0");
                 if asks_for_health {
                     // Every second, from every peer.
                     tracing::trace!(code, ms, "rpc answered");
@@ -151,8 +150,8 @@ fn refusal(reason: Reason, message: &str) -> Response<Body> {
     Status::from(Failure::new(reason, message)).into_http()
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|v| v.to_str().ok())
 }
 
 /// The caller's `grpc-timeout`: up to eight digits and a unit.

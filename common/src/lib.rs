@@ -4,6 +4,7 @@
 //! Must not know: any rule of the ledger or of cash-outs, any JSON body, any SQL table of a service.
 
 pub mod actor;
+pub mod batch;
 mod boundary;
 pub mod clock;
 pub mod db;

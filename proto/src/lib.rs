@@ -2,6 +2,7 @@
 //!
 //! Must not know: how anything is carried out. No SQL, no rules, no JSON bodies.
 
+mod codec;
 mod failure;
 mod reason;
 

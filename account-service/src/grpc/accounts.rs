@@ -71,7 +71,7 @@ impl Server {
         let wanted: Vec<Which> =
             wanted.map(|(i, a)| f.account(&format!("accounts[{i}]"), Some(a))).collect();
         let wanted = f.finish(wanted)?;
-        let found = self.store.accounts(&wanted).await.map_err(read_failure)?;
+        let found = self.store.accounts(&wanted).await?;
         let holders = match request.with_holders {
             true => self.behind(&wanted, &found).await?,
             false => vec![],

@@ -7,33 +7,41 @@ use super::postings::BATCH;
 use super::{Server, answer, request};
 use crate::domain::{Command, Posted};
 
+/// The answer to a command on one hold.
+type Held = Result<pb::HoldResponse, Failure>;
+
 impl Server {
-    pub(super) async fn place_hold(
+    fn held(&self, read: Result<Command, Failure>) -> impl Future<Output = Held> + Send + use<> {
+        let posted = self.posted(read);
+        async { Ok(answer::held(&posted.await?)) }
+    }
+
+    pub(super) fn place_hold(
         &self,
         request: pb::PlaceHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::place(&request)?).await?))
+    ) -> impl Future<Output = Held> + Send + use<> {
+        self.held(request::place(&request))
     }
 
-    pub(super) async fn settle_hold(
+    pub(super) fn settle_hold(
         &self,
         request: pb::SettleHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::settle(&request)?).await?))
+    ) -> impl Future<Output = Held> + Send + use<> {
+        self.held(request::settle(&request))
     }
 
-    pub(super) async fn release_hold(
+    pub(super) fn release_hold(
         &self,
         request: pb::ReleaseHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::release(&request)?).await?))
+    ) -> impl Future<Output = Held> + Send + use<> {
+        self.held(request::release(&request))
     }
 
-    pub(super) async fn abandon_hold(
+    pub(super) fn abandon_hold(
         &self,
         request: pb::AbandonHoldRequest,
-    ) -> Result<pb::HoldResponse, Failure> {
-        Ok(answer::held(&self.posted(request::abandon(&request)?).await?))
+    ) -> impl Future<Output = Held> + Send + use<> {
+        self.held(request::abandon(&request))
     }
 
     pub(super) async fn change_holds(

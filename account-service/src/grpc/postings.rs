@@ -11,12 +11,12 @@ use crate::service::poster::PostError;
 pub(super) const BATCH: usize = 1000;
 
 impl Server {
-    pub(super) async fn post_transfer(
+    pub(super) fn post_transfer(
         &self,
         request: pb::PostTransferRequest,
-    ) -> Result<pb::PostTransferResponse, Failure> {
-        let transfer = request::transfer(&request, String::new())?;
-        Ok(answer::posted(&self.posted(Command::Post(transfer)).await?))
+    ) -> impl Future<Output = Result<pb::PostTransferResponse, Failure>> + Send + use<> {
+        let posted = self.posted(request::transfer(&request, String::new()).map(Command::Post));
+        async { Ok(answer::posted(&posted.await?)) }
     }
 
     pub(super) async fn post_transfers(
@@ -49,9 +49,11 @@ impl Server {
         &self,
         parsed: Vec<Result<Command, Failure>>,
     ) -> Vec<Result<Posted, Failure>> {
-        let commands = parsed.iter().filter_map(|p| p.as_ref().ok().cloned());
-        let mut answers = self.poster.post_each(commands.collect()).await.into_iter();
-        let results = parsed.into_iter().map(|item| {
+        let mut commands = Vec::with_capacity(parsed.len());
+        let apart = |item: Result<Command, Failure>| item.map(|command| commands.push(command));
+        let read: Vec<Result<(), Failure>> = parsed.into_iter().map(apart).collect();
+        let mut answers = self.poster.post_each(commands).await.into_iter();
+        let results = read.into_iter().map(|item| {
             item?;
             match answers.next() {
                 Some(Ok(Outcome::Posted(posted))) => Ok(posted),
@@ -77,11 +79,17 @@ impl Server {
         }
     }
 
-    /// Carries out a command that appends entries.
-    pub(super) async fn posted(&self, command: Command) -> Result<Posted, Failure> {
-        match self.poster.post(command).await.map_err(post_failure)? {
-            Outcome::Posted(posted) => Ok(posted),
-            _ => Err(unexpected()),
+    /// Carries out a command that appends entries, if it could be read.
+    pub(super) fn posted(
+        &self,
+        read: Result<Command, Failure>,
+    ) -> impl Future<Output = Result<Posted, Failure>> + Send + use<> {
+        let asked = read.map(|command| self.poster.post(command));
+        async move {
+            match asked?.await.map_err(post_failure)? {
+                Outcome::Posted(posted) => Ok(posted),
+                _ => Err(unexpected()),
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! a binding says goes into a log or an error. Must not know: gRPC, providers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cashout_common::actor::Actor;
@@ -18,6 +19,7 @@ use crate::domain::{Method, Payee};
 use crate::sealing::{Keyring, Place, Unsealed};
 use crate::store::Store;
 use crate::store::holders::{HolderRow, touch};
+use crate::store::lookups::Person;
 use crate::store::payees::{PayeeRow, payee, put_payee, remove_payee};
 
 /// Bindings of people.
@@ -108,9 +110,10 @@ impl Payees {
     /// # Errors
     /// When a binding does not open, or the database does not answer.
     pub async fn person(&self, user_id: i64) -> Result<Option<(HolderRow, Vec<Payee>)>, Failure> {
-        let Some((holder, rows)) = self.store.person(user_id).await? else { return Ok(None) };
+        let Some(person) = self.store.person(user_id).await? else { return Ok(None) };
+        let (holder, rows) = &*person;
         let opened = rows.iter().map(|row| self.sealer.opened_or_told(row).map_err(failure));
-        Ok(Some((holder, opened.collect::<Result<_, _>>()?)))
+        Ok(Some((holder.clone(), opened.collect::<Result<_, _>>()?)))
     }
 
     /// Several people with their bindings, by method. Who has one that does not open is left out: what is not
@@ -119,22 +122,12 @@ impl Payees {
     /// # Errors
     /// When the database does not answer.
     pub async fn people(&self, ids: &[i64]) -> Result<Vec<(HolderRow, Vec<Payee>)>, Failure> {
-        let found = self.store.holders(ids, "").await.map_err(|e| database_failure(&e))?;
-        let rows = self.store.payees(ids).await.map_err(|e| database_failure(&e))?;
-        let mut bound: HashMap<i64, Result<Vec<Payee>, Unsealed>> = HashMap::new();
-        for row in &rows {
-            let all = bound.entry(row.user_id).or_insert_with(|| Ok(vec![]));
-            match (self.sealer.opened_or_told(row), all.as_mut()) {
-                (Ok(payee), Ok(payees)) => payees.push(payee),
-                (Err(closed), _) => *all = Err(closed),
-                (Ok(_), Err(_)) => {}
-            }
-        }
-        let known = |person: HolderRow| {
-            let payees = bound.remove(&person.user_id).unwrap_or_else(|| Ok(vec![]));
-            Some((person, payees.ok()?))
+        let known = |person: Arc<Person>| {
+            let (holder, rows) = &*person;
+            let opened = rows.iter().map(|row| self.sealer.opened_or_told(row));
+            Some((holder.clone(), opened.collect::<Result<_, _>>().ok()?))
         };
-        Ok(found.into_iter().filter_map(known).collect())
+        Ok(self.store.people(ids).await?.into_iter().filter_map(known).collect())
     }
 
     /// Bindings of several people, each by method; one that does not open is left out.

@@ -55,12 +55,17 @@ impl Poster {
         (Self { queue, newest, scheduled, healthy }, task)
     }
 
-    /// Carries a command out and answers after its commit.
+    /// Carries a command out and answers after its commit. It is handed over at once, so whoever waits carries
+    /// nothing of it.
     ///
     /// # Errors
     /// Why not; after `UNAVAILABLE` the command may have been carried out, ask again with its key.
-    pub async fn post(&self, command: Command) -> Result<Outcome, PostError> {
-        self.enqueue(command)?.await.unwrap_or_else(|_| Err(stopping()))
+    pub fn post(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Outcome, PostError>> + Send + use<> {
+        let answer = self.enqueue(command);
+        async move { answer?.await.unwrap_or_else(|_| Err(stopping())) }
     }
 
     /// Carries independent commands out in this order, together, and answers each.

@@ -5,7 +5,7 @@
 
 pub mod holders;
 pub mod load;
-mod lookups;
+pub mod lookups;
 pub mod payees;
 pub mod payouts;
 mod positions;
@@ -50,7 +50,8 @@ pub fn directory(url: &str) -> Option<PathBuf> {
 #[derive(Debug, Clone)]
 pub struct Store {
     database: Database,
-    /// Reads of one row each that share statements; see `lookups`.
+    /// Reads by key that share statements; see `lookups`.
+    accounts: Option<Gather<lookups::Accounts>>,
     views: Option<Gather<lookups::Views>>,
     people: Option<Gather<lookups::People>>,
 }
@@ -63,7 +64,7 @@ impl Store {
     pub async fn open(url: &str) -> anyhow::Result<Self> {
         let database = Database::open(url, MIGRATIONS).await?;
         let (views, people) = (Gather::on(&database), Gather::on(&database));
-        Ok(Self { database, views, people })
+        Ok(Self { accounts: Gather::on(&database), database, views, people })
     }
 
     /// Opens for reading only, without migrating.
@@ -72,7 +73,7 @@ impl Store {
     /// When there is no such database.
     pub async fn open_read_only(url: &str) -> anyhow::Result<Self> {
         let database = Database::open_read_only(url).await?;
-        Ok(Self { database, views: None, people: None })
+        Ok(Self { database, accounts: None, views: None, people: None })
     }
 
     /// The database below.

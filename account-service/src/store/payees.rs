@@ -50,7 +50,6 @@ macro_rules! select {
 pub(super) use select;
 
 const ONE: &str = select!("user_id = $1 AND method = $2");
-const OF_ONE: &str = select!("user_id = $1 ORDER BY method");
 // Walks payee_by_key: an old key's rows, in pages.
 const SEALED_WITH: &str =
     select!("key_id = $1 AND (user_id, method) > ($2, $3) ORDER BY user_id, method LIMIT $4");
@@ -65,19 +64,10 @@ const PUT: &str = "INSERT INTO payee (user_id, method, payee_id, real_name, mp_o
 const REMOVE: &str = "DELETE FROM payee WHERE user_id = $1 AND method = $2";
 
 impl Store {
-    /// All bindings of one person, by method.
-    ///
-    /// # Errors
-    /// When the database does not answer; so for every function here.
-    pub async fn payees_of(&self, user_id: i64) -> Result<Vec<PayeeRow>, sqlx::Error> {
-        on_engine!(self.database().readers(), p =>
-            sqlx::query_as(OF_ONE).bind(user_id).fetch_all(p).await)
-    }
-
     /// All bindings of these people, by person and method.
     ///
     /// # Errors
-    /// See above.
+    /// When the database does not answer; so for every function here.
     pub async fn payees(&self, ids: &[i64]) -> Result<Vec<PayeeRow>, sqlx::Error> {
         let readers = self.database().readers();
         let mut rows: Vec<PayeeRow> =

@@ -6,9 +6,10 @@ use cashout_common::db::{Engine, Snapshot};
 use cashout_common::on_engine;
 use sqlx::FromRow;
 
+use super::lookups::{apart, by_person};
 use super::rows::{AccountRow, EntryRow, HoldRow, account_columns, entry_select, hold_columns};
 use super::{Store, fetch_list};
-use crate::domain::{Account, Currency, Entry, Hold, Which};
+use crate::domain::{Account, Entry, Hold, Which};
 
 /// An account, and what is read at the same moment.
 #[derive(Debug, Clone)]
@@ -121,29 +122,19 @@ impl Store {
         found
     }
 
-    /// Accounts by id and by person; those that do not exist are left out.
-    pub async fn accounts(&self, wanted: &[Which]) -> Read<Vec<Account>> {
-        let ids: Vec<i64> = wanted
-            .iter()
-            .filter_map(|w| if let Which::Id(id) = w { Some(*id) } else { None })
-            .collect();
-        let people: Vec<i64> = wanted
-            .iter()
-            .filter_map(|w| if let Which::Person(id, _) = w { Some(*id) } else { None })
-            .collect();
-        let mut rows = fetch_list!(self.database().readers(), p => p, AccountRow,
+    /// Accounts by id and by person; those that do not exist are left out, and of persons there may be more
+    /// than were asked for, in other currencies.
+    pub(super) async fn accounts_of(&self, wanted: &[Which]) -> Read<HashMap<Which, Account>> {
+        let (ids, (people, _)) = apart(wanted);
+        let readers = self.database().readers();
+        let rows: Vec<AccountRow> = fetch_list!(readers, p => p, AccountRow,
             concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id IS NOT NULL AND a.id"), &ids)?;
-        rows.extend(fetch_list!(self.database().readers(), p => p, AccountRow,
-            concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id"), &people)?);
-        let found: Vec<Account> = rows.into_iter().map(Account::from).collect();
-        let by_id: HashMap<i64, &Account> = found.iter().map(|a| (a.id, a)).collect();
-        let by_person: HashMap<(i64, Currency), &Account> =
-            found.iter().map(|a| ((a.user_id(), a.currency), a)).collect();
-        let named = |which: &Which| match which {
-            Which::Id(id) => by_id.get(id),
-            Which::Person(user_id, currency) => by_person.get(&(*user_id, *currency)),
-        };
-        Ok(wanted.iter().filter_map(|which| named(which).map(|a| Account::clone(a))).collect())
+        let mut found: HashMap<Which, Account> =
+            rows.into_iter().map(Account::from).map(|a| (Which::Id(a.id), a)).collect();
+        let rows: Vec<AccountRow> = fetch_list!(readers, p => p, AccountRow,
+            concat!("SELECT ", account_columns!(), " FROM account_now a WHERE a.user_id"), &people)?;
+        found.extend(rows.into_iter().map(Account::from).map(|a| (by_person(&a), a)));
+        Ok(found)
     }
 
     /// One hold by key, and its account.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cashout_common::clock::{Clock, SECOND_US};
+use cashout_common::number::digest;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::Mutex;
@@ -48,9 +49,9 @@ impl Source {
         Ok(Self::Url(url.to_owned(), client))
     }
 
-    async fn read(&self) -> anyhow::Result<Vec<Key>> {
+    async fn read(&self) -> anyhow::Result<Set> {
         match self {
-            Self::File(path) => read_set(&tokio::fs::read(path).await?),
+            Self::File(path) => Set::of(&tokio::fs::read(path).await?),
             Self::Url(url, client) => {
                 let mut answer = client.get(url).send().await?;
                 anyhow::ensure!(answer.status().is_success(), "status {}", answer.status());
@@ -59,9 +60,24 @@ impl Source {
                     body.extend_from_slice(&chunk);
                     anyhow::ensure!(body.len() <= SET_BYTES, "larger than {SET_BYTES} bytes");
                 }
-                read_set(&body)
+                Set::of(&body)
             }
         }
+    }
+}
+
+/// A set by the digest of its text: the same text again is the same edition.
+pub(super) type Edition = [u8; 32];
+
+/// A set as it was read.
+struct Set {
+    edition: Edition,
+    keys: Vec<Key>,
+}
+
+impl Set {
+    fn of(text: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self { edition: digest(&[text]), keys: read_set(text)? })
     }
 }
 
@@ -69,7 +85,7 @@ impl Source {
 pub(super) struct Published {
     source: Source,
     clock: Clock,
-    keys: RwLock<Arc<Vec<Key>>>,
+    set: RwLock<Set>,
     /// When it was last asked for; held while asking, so that one asks for all.
     asked_us: Mutex<Option<i64>>,
 }
@@ -77,41 +93,54 @@ pub(super) struct Published {
 impl Published {
     /// A file is read now, a URL when first needed: the gateway starts while the publisher is away.
     pub(super) fn open(source: Source, clock: Clock) -> anyhow::Result<Self> {
-        let (keys, asked_us) = match &source {
-            Source::File(path) => (read_set(&std::fs::read(path)?)?, Some(clock.now_us())),
-            Source::Url(..) => (Vec::new(), None),
+        let (set, asked_us) = match &source {
+            Source::File(path) => (Set::of(&std::fs::read(path)?)?, Some(clock.now_us())),
+            Source::Url(..) => (Set { edition: digest(&[]), keys: Vec::new() }, None),
         };
-        let (keys, asked_us) = (RwLock::new(Arc::new(keys)), Mutex::new(asked_us));
-        Ok(Self { source, clock, keys, asked_us })
+        let (set, asked_us) = (RwLock::new(set), Mutex::new(asked_us));
+        Ok(Self { source, clock, set, asked_us })
     }
 
-    /// The key a token names; without a name, the only key of the algorithm.
+    /// The key a token names, and the set it is in; without a name, the only key of the
+    /// algorithm.
     pub(super) async fn find(
         self: &Arc<Self>,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Option<DecodingKey> {
+    ) -> Option<(DecodingKey, Edition)> {
         if let Some(key) = self.known(id, algorithm) {
-            if let Ok(asked) = self.asked_us.try_lock()
-                && asked.is_some_and(|at| self.clock.now_us().saturating_sub(at) > AGE_US)
-            {
-                drop(asked);
-                let published = Arc::clone(self);
-                tokio::spawn(async move { published.refresh(|| false).await });
-            }
+            self.renew();
             return Some(key);
         }
         self.refresh(|| self.known(id, algorithm).is_some()).await;
         self.known(id, algorithm)
     }
 
-    fn known(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let mut fitting = keys.iter().filter(|k| k.algorithm == algorithm);
-        match id {
-            Some(_) => fitting.find(|k| k.id.as_deref() == id).map(|k| k.key.clone()),
-            None => fitting.next().filter(|_| fitting.next().is_none()).map(|k| k.key.clone()),
+    /// Whether this set is still the last one that was read.
+    pub(super) fn still(self: &Arc<Self>, edition: &Edition) -> bool {
+        self.renew();
+        self.set.read().unwrap_or_else(PoisonError::into_inner).edition == *edition
+    }
+
+    /// Reads old keys again, in the background.
+    fn renew(self: &Arc<Self>) {
+        if let Ok(asked) = self.asked_us.try_lock()
+            && asked.is_some_and(|at| self.clock.now_us().saturating_sub(at) > AGE_US)
+        {
+            drop(asked);
+            let published = Arc::clone(self);
+            tokio::spawn(async move { published.refresh(|| false).await });
         }
+    }
+
+    fn known(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(DecodingKey, Edition)> {
+        let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
+        let mut fitting = set.keys.iter().filter(|k| k.algorithm == algorithm);
+        let key = match id {
+            Some(_) => fitting.find(|k| k.id.as_deref() == id),
+            None => fitting.next().filter(|_| fitting.next().is_none()),
+        };
+        key.map(|k| (k.key.clone(), set.edition))
     }
 
     /// Asks the source again, unless somebody did while we waited or it was asked a moment ago.
@@ -123,9 +152,9 @@ impl Published {
         }
         *asked = Some(now_us);
         match self.source.read().await {
-            Ok(keys) => {
-                tracing::info!(keys = keys.len(), "public keys read");
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+            Ok(set) => {
+                tracing::info!(keys = set.keys.len(), "public keys read");
+                *self.set.write().unwrap_or_else(PoisonError::into_inner) = set;
             }
             Err(error) => {
                 tracing::warn!(%error, "public keys cannot be read; the ones we have stay");

@@ -6,11 +6,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cashout_common::number::digest;
 use cashout_common::world::World;
 use cashout_proto::{Failure, Reason};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::jwks::{Published, Source};
+use super::known::{Known, Verified};
 use super::token::Claims;
 use super::{Identity, development_key};
 
@@ -46,6 +48,7 @@ pub struct Verifier {
     audience: String,
     secret: Option<DecodingKey>,
     published: Option<Arc<Published>>,
+    known: Known,
     world: World,
 }
 
@@ -74,6 +77,7 @@ impl Verifier {
             audience: config.audience.clone(),
             secret: secret.as_deref().map(DecodingKey::from_secret),
             published: published.map(Arc::new),
+            known: Known::default(),
             world: world.clone(),
         })
     }
@@ -93,32 +97,60 @@ impl Verifier {
         if token.len() > TOKEN_BYTES {
             return Err("length");
         }
+        let name = digest(&[token.as_bytes()]);
+        let now_us = self.world.clock.now_us();
+        if let Some(known) = self.known.get(&name).filter(|known| self.still(known)) {
+            return known.good.at(now_us);
+        }
+        // Boxed: it happens once for a token.
+        let verified = Box::pin(self.verified(token)).await?;
+        let who = verified.good.at(now_us)?;
+        self.known.put(name, verified);
+        Ok(who)
+    }
+
+    /// Whether a token would be verified by the same set of keys today.
+    fn still(&self, known: &Verified) -> bool {
+        match (&known.edition, &self.published) {
+            (None, _) => true,
+            (Some(edition), Some(published)) => published.still(edition),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whom a token speaks for, when its signature is good and it is for us.
+    async fn verified(&self, token: &str) -> Result<Verified, &'static str> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "header")?;
         if header.crit.is_some() {
             // Extensions we do not know and would have to obey (RFC 7515, 4.1.11).
             return Err("crit");
         }
-        let key = match header.alg {
-            Algorithm::HS256 => self.secret.clone(),
-            Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => match &self.published {
-                Some(published) => published.find(header.kid.as_deref(), header.alg).await,
-                None => None,
-            },
+        let (key, edition) = match header.alg {
+            Algorithm::HS256 => (self.secret.clone().ok_or("key")?, None),
+            Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA => {
+                let published = self.published.as_ref().ok_or("key")?;
+                let found = published.find(header.kid.as_deref(), header.alg).await;
+                let (key, edition) = found.ok_or("key")?;
+                (key, Some(edition))
+            }
             _ => return Err("alg"),
         };
-        let key = key.ok_or("key")?;
-        // Signature and algorithm here; every claim by hand, against the clock that tests can set.
         let mut validation = Validation::new(header.alg);
+        // Signature and algorithm here; every claim by hand, against the clock that tests can set.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
             .map_err(|_| "signature or claims")?
             .claims;
-        claims.identity(&self.issuer, &self.audience, self.world.clock.now_us())
+        Ok(Verified { good: claims.good(&self.issuer, &self.audience)?, edition })
     }
 }
 
 #[cfg(test)]
 #[path = "keys_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "published_tests.rs"]
+mod published_tests;

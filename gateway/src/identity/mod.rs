@@ -5,6 +5,7 @@
 mod development;
 mod jwks;
 mod keys;
+mod known;
 mod token;
 
 pub use development::{DevelopmentToken, development_key};

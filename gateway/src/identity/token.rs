@@ -32,14 +32,31 @@ enum Audience {
     Many(Vec<String>),
 }
 
+/// Who a token speaks for, and when. Nothing else of it is needed once it is known to be ours.
+#[derive(Debug, Clone)]
+pub(super) struct Good {
+    who: Identity,
+    /// From when on and until when, by our clock with the leeway, UTC microseconds.
+    from_us: i64,
+    until_us: i64,
+}
+
+impl Good {
+    /// The person, when the token is valid now; otherwise which claim does not hold.
+    pub(super) fn at(&self, now_us: i64) -> Result<Identity, &'static str> {
+        if now_us >= self.until_us {
+            return Err("exp");
+        }
+        if now_us < self.from_us {
+            return Err("nbf");
+        }
+        Ok(self.who.clone())
+    }
+}
+
 impl Claims {
-    /// The person, when every claim holds now; otherwise which claim does not.
-    pub(super) fn identity(
-        &self,
-        issuer: &str,
-        audience: &str,
-        now_us: i64,
-    ) -> Result<Identity, &'static str> {
+    /// Whom it speaks for, when it is for us; otherwise which claim does not hold.
+    pub(super) fn good(&self, issuer: &str, audience: &str) -> Result<Good, &'static str> {
         let named = match &self.aud {
             Audience::One(name) => name == audience,
             Audience::Many(names) => names.iter().any(|name| name == audience),
@@ -50,14 +67,12 @@ impl Claims {
         if self.iss != issuer {
             return Err("iss");
         }
-        let us = |seconds: i64| seconds.saturating_mul(SECOND_US);
-        if now_us >= us(self.exp.saturating_add(LEEWAY_S)) {
-            return Err("exp");
-        }
-        if self.nbf.is_some_and(|nbf| now_us < us(nbf.saturating_sub(LEEWAY_S))) {
-            return Err("nbf");
-        }
         let user_id = parse_id(&self.sub).ok_or("sub")?;
-        Ok(Identity::new(user_id, &self.roles, &self.permissions))
+        let us = |seconds: i64| seconds.saturating_mul(SECOND_US);
+        Ok(Good {
+            who: Identity::new(user_id, &self.roles, &self.permissions),
+            from_us: self.nbf.map_or(i64::MIN, |nbf| us(nbf.saturating_sub(LEEWAY_S))),
+            until_us: us(self.exp.saturating_add(LEEWAY_S)),
+        })
     }
 }

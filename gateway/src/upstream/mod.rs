@@ -40,11 +40,14 @@ impl Caller {
         request.set_timeout(left.min(peer::CALL_TIMEOUT));
         let metadata = request.metadata_mut();
         self.actor.write(metadata);
-        if let Ok(id) = MetadataValue::try_from(self.request_id.as_str()) {
-            metadata.insert(REQUEST_ID, id);
-        }
-        if let Some(Ok(trace)) = self.trace_parent.as_deref().map(MetadataValue::try_from) {
-            metadata.insert(TRACE_PARENT, trace);
+        let trace = self.trace_parent.as_deref().map(|trace| (TRACE_PARENT, trace));
+        for (name, value) in trace.into_iter().chain([(REQUEST_ID, self.request_id.as_str())]) {
+            if let Ok(mut value) = MetadataValue::try_from(value) {
+                // Not because it is a secret: HTTP/2 would remember each for the next request, and forget for
+                // it what every request repeats.
+                value.set_sensitive(true);
+                metadata.insert(name, value);
+            }
         }
         request
     }

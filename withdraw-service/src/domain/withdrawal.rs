@@ -189,9 +189,16 @@ pub struct Holder {
     pub alipay: Option<Payee>,
 }
 
-/// The applicant as just read; nobody inside: they have an account and no profile.
+/// The applicant as just read, shared by those who tell of them; nobody inside: they have an account and no
+/// profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Applicant(pub Option<Holder>);
+pub struct Applicant(pub Option<Arc<Holder>>);
+
+impl From<Option<Holder>> for Applicant {
+    fn from(found: Option<Holder>) -> Self {
+        Self(found.map(Arc::new))
+    }
+}
 
 /// Where a person is paid by one method.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

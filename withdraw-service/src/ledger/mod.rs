@@ -58,8 +58,15 @@ impl RemoteLedger {
         wanted: HoldState,
         command: Command,
     ) -> LedgerAnswer<Option<HoldResponse>> {
-        let answer = answered(self.commands.ask(command).await);
-        self.despite_conflict(w, wanted, answer).await
+        match answered(self.commands.ask(command).await) {
+            LedgerAnswer::Done(done) => LedgerAnswer::Done(Some(done)),
+            LedgerAnswer::Refused(failure) => LedgerAnswer::Refused(failure),
+            // Boxed, as everything that hardly ever happens: every command would be as large as it.
+            LedgerAnswer::Unknown(failure) if failure.reason == Reason::IdempotencyConflict => {
+                self.despite_conflict(w, wanted, failure).boxed().await
+            }
+            LedgerAnswer::Unknown(failure) => LedgerAnswer::Unknown(failure),
+        }
     }
 
     async fn place_hold(&self, w: &Withdrawal) -> LedgerAnswer<AccountAfter> {
@@ -71,9 +78,9 @@ impl RemoteLedger {
                     frozen_minor: entry.frozen_after_minor,
                     locked: false,
                 }),
-                None => self.account_now(w).await,
+                None => self.account_now(w).boxed().await,
             },
-            LedgerAnswer::Done(None) => self.account_now(w).await,
+            LedgerAnswer::Done(None) => self.account_now(w).boxed().await,
             LedgerAnswer::Refused(failure) => LedgerAnswer::Refused(failure),
             LedgerAnswer::Unknown(failure) => LedgerAnswer::Unknown(failure),
         }
@@ -115,16 +122,8 @@ impl RemoteLedger {
         &self,
         w: &Withdrawal,
         wanted: HoldState,
-        answer: LedgerAnswer<HoldResponse>,
+        conflict: Failure,
     ) -> LedgerAnswer<Option<HoldResponse>> {
-        let conflict = match answer {
-            LedgerAnswer::Done(done) => return LedgerAnswer::Done(Some(done)),
-            LedgerAnswer::Refused(failure) => return LedgerAnswer::Refused(failure),
-            LedgerAnswer::Unknown(failure) if failure.reason != Reason::IdempotencyConflict => {
-                return LedgerAnswer::Unknown(failure);
-            }
-            LedgerAnswer::Unknown(conflict) => conflict,
-        };
         let asked = call(GetHoldRequest { hold_key: w.hold_key() });
         let hold = match found(self.client.clone().get_hold(asked).await, Reason::HoldNotFound) {
             Ok(Some(hold)) => hold,
@@ -151,7 +150,7 @@ impl RemoteLedger {
         let (person, account) = self.askers.ask(user_id).await?;
         let person = match person {
             Some(found) => Some(holder(found)),
-            None => self.person(user_id).await?,
+            None => self.person(user_id).boxed().await?,
         };
         Ok((person, account.as_ref().map(balance)))
     }

@@ -1,11 +1,12 @@
 //! Calls of many that go out together: whoever asks while enough calls are under way is asked for by the
-//! next one, with all who came meanwhile. Nobody waits for company: who comes first goes alone.
+//! next one, with all who came meanwhile. Nobody waits for company, see `cashout_common::batch`.
 //!
 //! Must not know: what is asked.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use cashout_common::batch::{self, First};
 use cashout_proto::{Failure, Reason};
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -48,22 +49,26 @@ impl<Q: Send + 'static, A: Send + 'static> Together<Q, A> {
         Self { wanted }
     }
 
-    /// The answer to one question.
+    /// The answer to one question. It is handed over at once, so whoever waits carries nothing of it.
     ///
     /// # Errors
     /// Its own, that of the call it went out with, `OVERLOADED` when too many wait, `DEADLINE_EXCEEDED` when
     /// no answer came in time: then it may have been asked all the same.
-    pub(super) async fn ask(&self, question: Q) -> Result<A, Failure> {
+    pub(super) fn ask(&self, question: Q) -> impl Future<Output = Result<A, Failure>> + use<Q, A> {
         let (reply, answer) = oneshot::channel();
-        self.wanted.try_send((question, reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                Failure::new(Reason::Overloaded, "too many requests are waiting")
+        let full = match self.wanted.try_send((question, reply)) {
+            Err(mpsc::error::TrySendError::Full(_)) => true,
+            // Nobody is there to answer: the wait ends at once.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => false,
+        };
+        async move {
+            if full {
+                return Err(Failure::new(Reason::Overloaded, "too many requests are waiting"));
             }
-            mpsc::error::TrySendError::Closed(_) => unanswered(),
-        })?;
-        let late = |_| Err(Failure::new(Reason::DeadlineExceeded, "no answer in time"));
-        let answer = tokio::time::timeout(LIMIT, answer).await;
-        answer.map_or_else(late, |answer| answer.unwrap_or_else(|_| Err(unanswered())))
+            let late = |_| Err(Failure::new(Reason::DeadlineExceeded, "no answer in time"));
+            let answer = tokio::time::timeout(LIMIT, answer).await;
+            answer.map_or_else(late, |answer| answer.unwrap_or_else(|_| Err(unanswered())))
+        }
     }
 }
 
@@ -79,7 +84,7 @@ where
     let mut wanted = Vec::new();
     // The place comes first: who asks until there is one is asked for with the others.
     while let Ok(place) = places.clone().acquire_owned().await
-        && waiting.recv_many(&mut wanted, MOST).await > 0
+        && batch::next(&mut waiting, &mut wanted, MOST, First::Tasks).await
     {
         // Who went away is not asked for.
         let wanted = wanted.drain(..).filter(|(_, reply)| !reply.is_closed());

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::Core;
@@ -94,7 +95,8 @@ impl Core {
                 let answer = answered(until, self.ledger.release(&w, cause(w.status))).await;
                 self.end_hold(w, answer, Event::Released).await
             }
-            Some(Effect::Pay) => self.pay(w).await,
+            // Most are noted with their approval, and never come here.
+            Some(Effect::Pay) => self.pay(w).boxed().await,
             Some(Effect::Send | Effect::Query) => self.ask_provider(w, asked).await,
             None => Ok(Ended::Stale),
         };
@@ -125,18 +127,22 @@ impl Core {
         let first = applicant.is_some() && w.due.tries == 0;
         let account = match answered(until, self.ledger.place(&w)).await {
             LedgerAnswer::Done(account) => account,
-            LedgerAnswer::Refused(failure) if first => return self.decline(w, failure).await,
-            LedgerAnswer::Refused(failure) => return self.give_up(w, failure, until).await,
+            LedgerAnswer::Refused(failure) if first => {
+                return self.decline(w, failure).boxed().await;
+            }
+            LedgerAnswer::Refused(failure) => {
+                return self.give_up(w, failure, until).boxed().await;
+            }
             // The key is used up: by us, if we were giving this request up when we were stopped.
             LedgerAnswer::Unknown(failure) if failure.reason == Reason::IdempotencyConflict => {
-                return self.give_up(w, declined(Reason::Unavailable), until).await;
+                return self.give_up(w, declined(Reason::Unavailable), until).boxed().await;
             }
             LedgerAnswer::Unknown(failure) => return self.postpone(w, &failure).await,
         };
         let applicant = match applicant {
             Some(applicant) => applicant,
             None => match timeout_at(until, self.ledger.holder(w.user_id)).await {
-                Ok(Ok(found)) => Applicant(found),
+                Ok(Ok(found)) => found.into(),
                 Ok(Err(failure)) => return self.postpone(w, &failure).await,
                 Err(_) => return self.postpone(w, &too_late()).await,
             },

@@ -9,6 +9,7 @@ use cashout_common::number::{MAX_ID, digest};
 use cashout_common::text;
 use cashout_common::writer::database_failure;
 use cashout_proto::{Failure, FieldViolation, Reason};
+use futures::FutureExt;
 use futures::future::{Either, select};
 
 use super::declined::{affordable, declined};
@@ -52,9 +53,9 @@ pub fn scope(user_id: i64) -> String {
 /// What the job found or did.
 enum Begun {
     /// Somebody began it under this key and may still be at it.
-    Going(Box<Withdrawal>),
+    Going(Withdrawal),
     /// Inserted, with a lease for us.
-    New(Box<Withdrawal>),
+    New(Withdrawal),
 }
 
 impl Request {
@@ -129,11 +130,11 @@ impl Core {
         let draft = Box::pin(self.drafted(&request));
         let draft = match select(known, draft).await {
             Either::Left((known, draft)) => match known? {
-                Some(going) => return self.join(going, &digest).await,
+                Some(going) => return self.join(going, &digest).boxed().await,
                 None => draft.await,
             },
             Either::Right((draft, known)) => match known.await? {
-                Some(going) => return self.join(going, &digest).await,
+                Some(going) => return self.join(going, &digest).boxed().await,
                 None => draft,
             },
         };
@@ -145,9 +146,9 @@ impl Core {
         let core = self.clone();
         let job = move |book: &mut Book| begin(book, &core, w.clone(), balance);
         match self.store.decide(needs, job).await? {
-            Begun::Going(w) => self.join(*w, &digest).await,
+            Begun::Going(w) => self.join(w, &digest).boxed().await,
             Begun::New(w) => {
-                let going = Going { applicant: Some(applicant), ..Going::inline(*w) };
+                let going = Going { applicant: Some(applicant), ..Going::inline(w) };
                 self.run_now(going).await.map_or_else(|| Err(still_going()), told)
             }
         }
@@ -226,7 +227,7 @@ impl Core {
         });
         self.check_order(&w)?;
         self.lease(&mut w);
-        Ok(Draft { w, applicant: Applicant(holder), balance })
+        Ok(Draft { w, applicant: holder.into(), balance })
     }
 
     /// Whether the provider could be asked to pay it at all; manual payouts are asked of nobody.
@@ -337,7 +338,7 @@ fn begin(
     balance: Option<Balance>,
 ) -> Result<Begun, Failure> {
     if let Some(going) = book.requested(w.user_id, &w.request_key) {
-        return Ok(Begun::Going(Box::new(going)));
+        return Ok(Begun::Going(going));
     }
     let now_us = core.now_us();
     let usage = book.usage(w.user_id);
@@ -359,5 +360,5 @@ fn begin(
     w.due.next_run_at_us = w.due.lease_until_us;
     book.insert(&mut w);
     transition::born(book, &w, &format!("user:{}", w.user_id));
-    Ok(Begun::New(Box::new(w)))
+    Ok(Begun::New(w))
 }

@@ -119,16 +119,17 @@ impl Core {
     /// Carries out at once what became due and has our lease; the rest is the worker's. Payouts take
     /// their time, nobody waits for them.
     pub(super) async fn finish(self: &Arc<Self>, decided: Vec<Going>) {
-        let ours = |g: &Going| g.w.due.effect.is_some() && g.w.due.lease_owner == self.instance;
-        let (now, later): (Vec<_>, Vec<_>) = decided.into_iter().partition(ours);
-        if later.iter().any(|g| g.w.due.effect.is_some()) {
-            self.wake.notify_one();
+        let mut awaited = Vec::new();
+        for going in decided.into_iter().filter(|going| going.w.due.effect.is_some()) {
+            if going.w.due.lease_owner != self.instance {
+                self.wake.notify_one();
+            } else if going.place.is_some() {
+                self.go_on(going);
+            } else {
+                awaited.push(self.run_now(going));
+            }
         }
-        let (paying, awaited): (Vec<_>, Vec<_>) = now.into_iter().partition(|g| g.place.is_some());
-        for going in paying {
-            self.go_on(going);
-        }
-        join_all(awaited.into_iter().map(|going| self.run_now(going))).await;
+        join_all(awaited).await;
     }
 }
 
@@ -145,7 +146,7 @@ fn review_job(
     if let Some(stored) = answer.and_then(|(scope, key)| book.answer(scope, key)) {
         return Ok((replay(stored, &digest)?, Vec::new()));
     }
-    let (mut results, mut decided) = (Vec::new(), Vec::new());
+    let (mut results, mut decided) = (Vec::new(), Vec::with_capacity(ids.len()));
     for id in ids {
         // A refusal comes before anything is changed, so it leaves nothing to undo.
         let refused = match decide_one(book, core, *id, decision) {

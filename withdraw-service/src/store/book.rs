@@ -26,7 +26,7 @@ pub struct Needs {
     /// One of them as the job knows it. It is believed as long as the tables agree when the batch is
     /// written, and read otherwise. Only for jobs that decide by its version and status, and leave
     /// nothing of when its effect is due.
-    pub claimed: Option<Box<Withdrawal>>,
+    pub claimed: Option<Withdrawal>,
     /// Withdrawals by person and their key.
     pub request: Option<(i64, String)>,
     /// What a person requested lately, and since when a day counts.
@@ -50,7 +50,7 @@ impl Needs {
     /// One withdrawal that is probably still as it is known.
     #[must_use]
     pub fn claimed(w: &Withdrawal) -> Self {
-        Self { claimed: Some(Box::new(w.clone())), ..Self::id(w.id) }
+        Self { claimed: Some(w.clone()), ..Self::id(w.id) }
     }
 }
 
@@ -105,7 +105,8 @@ pub(super) struct Changes {
     pub(super) calls: Vec<Call>,
     pub(super) heard: Vec<Heard>,
     pub(super) answers: Vec<Answer>,
-    pub(super) payouts: BTreeMap<String, Payout>,
+    /// Boxed: a map takes room for eleven at once, and most jobs have one.
+    pub(super) payouts: BTreeMap<String, Box<Payout>>,
 }
 
 /// Everything a batch knows.
@@ -228,7 +229,7 @@ impl Book {
     #[must_use]
     pub fn payout(&self, number: &str) -> Option<Payout> {
         let changed = self.job.payouts.get(number).or_else(|| self.changes.payouts.get(number));
-        changed.or_else(|| self.payouts.get(number)).cloned()
+        changed.map(AsRef::as_ref).or_else(|| self.payouts.get(number)).cloned()
     }
 
     /// Whether no payout of this provider may be begun. A pause is committed under the write lock too, so
@@ -321,7 +322,7 @@ impl Book {
 
     /// Books a payout of the sandbox, or how it stands now.
     pub fn put_payout(&mut self, payout: Payout) {
-        self.job.payouts.insert(payout.number.clone(), payout);
+        self.job.payouts.insert(payout.number.clone(), Box::new(payout));
     }
 }
 

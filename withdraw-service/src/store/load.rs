@@ -156,7 +156,7 @@ impl Book {
         let mut book = Self::default();
         (book.stored, book.head, book.paused) = (head, head, paused);
 
-        let believed = needs.iter().filter_map(|n| n.claimed.as_deref());
+        let believed = needs.iter().filter_map(|n| n.claimed.as_ref());
         for w in believed.filter(|_| memory.is_some()) {
             book.rows.insert(w.id, w.clone());
         }

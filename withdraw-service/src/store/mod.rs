@@ -83,12 +83,16 @@ impl Store {
     /// # Errors
     /// The job's own, or the database's; after either nothing of the job is left, unless the connection
     /// was lost in the commit.
-    pub async fn decide<T, F>(&self, needs: Needs, job: F) -> Result<T, Failure>
+    pub fn decide<T, F>(
+        &self,
+        needs: Needs,
+        job: F,
+    ) -> impl Future<Output = Result<T, Failure>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnMut(&mut Book) -> Result<T, Failure> + Send + 'static,
     {
-        self.plans.decide(needs, job).await
+        self.plans.decide(needs, job)
     }
 
     /// Runs a rare job, one that reads more than a book holds, in the writer and answers after its commit.

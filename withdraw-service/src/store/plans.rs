@@ -12,6 +12,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cashout_common::batch::{self, First};
 use cashout_common::db::{
     Conn, Database, Engine, bounded, close, command, connection_lost, transient,
 };
@@ -102,11 +103,15 @@ impl Plans {
     }
 
     /// Runs a job and answers after its commit. A job that is refused changes nothing. It may be run
-    /// more than once, of which one counts.
+    /// more than once, of which one counts. It is handed over at once, so whoever waits carries nothing of it.
     ///
     /// # Errors
     /// The job's own, or the database's: after a lost connection the outcome may be unknown.
-    pub async fn decide<T, F>(&self, needs: Needs, mut job: F) -> Result<T, Failure>
+    pub fn decide<T, F>(
+        &self,
+        needs: Needs,
+        mut job: F,
+    ) -> impl Future<Output = Result<T, Failure>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnMut(&mut Book) -> Result<T, Failure> + Send + 'static,
@@ -114,15 +119,19 @@ impl Plans {
         let (reply, answer) = oneshot::channel();
         let decide: Decide =
             Box::new(move |book| book.decide(&mut job).map(|t| Box::new(t) as Box<dyn Any + Send>));
-        self.jobs.try_send(Job { needs, decide, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                Failure::new(Reason::Overloaded, "too many requests are waiting")
+        let full = match self.jobs.try_send(Job { needs, decide, reply }) {
+            Err(mpsc::error::TrySendError::Full(_)) => true,
+            // Nobody is there to decide: the wait ends at once.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => false,
+        };
+        async move {
+            if full {
+                return Err(Failure::new(Reason::Overloaded, "too many requests are waiting"));
             }
-            mpsc::error::TrySendError::Closed(_) => stopped(),
-        })?;
-        let decided = answer.await.unwrap_or_else(|_| Err(stopped()))?;
-        let decided = decided.downcast().map(|decided| *decided);
-        decided.map_err(|_| Failure::new(Reason::Internal, "internal error"))
+            let decided = answer.await.unwrap_or_else(|_| Err(stopped()))?;
+            let decided = decided.downcast().map(|decided| *decided);
+            decided.map_err(|_| Failure::new(Reason::Internal, "internal error"))
+        }
     }
 }
 
@@ -147,7 +156,7 @@ struct Worker {
 impl Worker {
     async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
         let mut batch = Vec::new();
-        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        while batch::next(&mut waiting, &mut batch, BATCH, First::Threads).await {
             let turn = self.database.write_turn().await;
             let decided = self.carry_out(&mut batch).await;
             drop(turn);

@@ -210,7 +210,7 @@ impl Book {
             ]
         });
         let new = |p: &&Payout| !self.payouts.contains_key(&p.number);
-        let payouts = c.payouts.values().filter(new).map(|p| {
+        let payouts = c.payouts.values().map(AsRef::as_ref).filter(new).map(|p| {
             [
                 Cell::Text(&p.number),
                 Cell::Text(&p.digest),

@@ -1,6 +1,6 @@
-//! Whole cash-outs (request, approval, paid by the sandbox) in a second: through the withdraw service's
-//! own API, through the gateway, and through a textbook service on the textbook ledger. The three take
-//! turns; the two doors of ours lead into the same processes.
+//! Whole cash-outs (request, approval, paid by the sandbox) in a second, of ours and of a textbook service on the
+//! textbook ledger: each through its own API and through a gateway, which is ours in both cases. The four take
+//! turns; the two doors of a system lead into the same processes.
 //!
 //! Must not know: how a cash-out is carried out.
 
@@ -47,6 +47,7 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
         subject("gRPC", true, Way::Grpc),
         subject("gateway", true, Way::Gateway),
         subject("textbook", false, Way::Grpc),
+        subject("textbook behind the gateway", false, Way::Gateway),
     ];
     let length = Duration::from_millis(bench.effort.round_ms);
     for turn in 0..u64::from(bench.effort.rounds) {
@@ -70,12 +71,12 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
     Ok(shown)
 }
 
-fn findings(subjects: &[Subject; 3], ours: &System, textbook: &System) -> Vec<Finding> {
+fn findings(subjects: &[Subject; 4], ours: &System, textbook: &System) -> Vec<Finding> {
     let of = |subject: &Subject, figure: fn(&Round) -> u64| {
         median(subject.rounds.iter().map(figure).collect())
     };
-    let [grpc, gateway, baseline] = subjects;
-    let times = |above: &Subject| {
+    let [grpc, gateway, baseline, guarded] = subjects;
+    let times = |above: &Subject, baseline: &Subject| {
         let pairs = above.rounds.iter().zip(&baseline.rounds);
         let ratios = pairs.map(|(a, b)| (a.per_second * 100).checked_div(b.per_second));
         ratio(median(ratios.flatten().collect()), 100)
@@ -85,8 +86,9 @@ fn findings(subjects: &[Subject; 3], ours: &System, textbook: &System) -> Vec<Fi
         (less * 1000).checked_div(g.per_second).unwrap_or_default()
     });
     let mut all = vec![
-        Finding::new("through gRPC, × textbook", times(grpc)).at_least(FASTER),
-        Finding::new("through the gateway, × textbook", times(gateway)).at_least(FASTER),
+        Finding::new("through gRPC, × textbook", times(grpc, baseline)).at_least(FASTER),
+        Finding::new("through the gateway, × textbook", times(gateway, baseline)).at_least(FASTER),
+        Finding::new("both through the gateway, × textbook", times(gateway, guarded)),
         Finding::new(
             "the gateway's cost, of the gRPC throughput",
             permille(median(lost.collect()), 1000),

@@ -1,5 +1,6 @@
 //! The systems that carry out whole cash-outs, a process for each service: ours (account service,
-//! withdraw service, gateway) and the textbook (ledger, cash-outs). Both get people with money.
+//! withdraw service) and the textbook (ledger, cash-outs), each with a gateway before it, which is the same
+//! program. Both get people with money.
 //!
 //! Must not know: how they are driven.
 
@@ -48,13 +49,13 @@ impl Part {
 
 /// A running system.
 pub struct System {
-    /// Its processes: the ledger, the cash-outs, and ours has a gateway.
+    /// Its processes: the ledger, the cash-outs, the gateway.
     pub parts: Vec<Part>,
     /// Connections to the ledger.
     pub ledger: Vec<Client>,
     /// Sees what is paid.
     pub watch: Arc<Watch>,
-    /// Tokens of all people in their order, then the reviewer's; none without a gateway.
+    /// Tokens of all people in their order, then the reviewer's.
     pub tokens: Arc<[String]>,
     databases: [(String, String); 2],
 }
@@ -66,9 +67,7 @@ impl System {
         let [(_, ledger_url), (_, url)] = &databases;
         let ledger = account_service(ANY_PORT, ledger_url)?;
         let withdraw = withdraw(url, &ledger.address)?;
-        // A secret of this run, known to nobody else.
-        let secret = hex(&Random::from_os().bytes::<32>());
-        let gateway = gateway(&ledger.address, &withdraw.address, &secret)?;
+        let (gateway, tokens) = guarded(&ledger.address, &withdraw.address)?;
         serving(&ledger.address, ACCOUNT).await?;
         serving(&withdraw.address, WITHDRAW).await?;
         ready(&gateway.address).await?;
@@ -78,9 +77,6 @@ impl System {
             Part::new("withdraw-service", withdraw),
             Part::new("gateway", gateway),
         ];
-        let people = (1..=PEOPLE).map(|user| token(&secret, user, "user"));
-        let reviewer = token(&secret, REVIEWER, "admin");
-        let tokens = people.chain([reviewer]).collect::<anyhow::Result<_>>()?;
         let clients = connect(&at_ledger, SETUP).await?;
         prepare(&clients, PEOPLE, FUNDS, seed).await?;
         bind(&clients).await?;
@@ -106,12 +102,16 @@ impl System {
             .copied()
             .collect();
         let cash_outs = start(&words)?;
+        let (gateway, tokens) = guarded(&ledger.address, &cash_outs.address)?;
+        ready(&gateway.address).await?;
         let clients = connect(&ledger.address, SETUP).await?;
         prepare(&clients, PEOPLE, FUNDS, seed).await?;
         let watch = Watch::start(follower(&cash_outs.address)?).await?;
-        let parts =
-            vec![Part::new("textbook ledger", ledger), Part::new("textbook cash-outs", cash_outs)];
-        let tokens = Arc::from([]);
+        let parts = vec![
+            Part::new("textbook ledger", ledger),
+            Part::new("textbook cash-outs", cash_outs),
+            Part::new("gateway", gateway),
+        ];
         Ok(Self { parts, ledger: clients, watch: Arc::new(watch), tokens, databases })
     }
 
@@ -144,6 +144,15 @@ pub fn withdraw(url: &str, ledger: &str) -> anyhow::Result<Process> {
         ("--payouts-at-once", round::IN_FLIGHT.to_string()),
     ];
     started("withdraw-service", &flags)
+}
+
+/// A gateway before two services, with a secret of this run that nobody else knows, and the tokens made with it.
+fn guarded(ledger: &str, cash_outs: &str) -> anyhow::Result<(Process, Arc<[String]>)> {
+    let secret = hex(&Random::from_os().bytes::<32>());
+    let people = (1..=PEOPLE).map(|user| token(&secret, user, "user"));
+    let reviewer = token(&secret, REVIEWER, "admin");
+    let tokens = people.chain([reviewer]).collect::<anyhow::Result<_>>()?;
+    Ok((gateway(ledger, cash_outs, &secret)?, tokens))
 }
 
 /// The gateway before both services.

@@ -16,15 +16,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use cashout_common::actor::ACTOR;
+use cashout_common::actor::Actor;
 use cashout_common::clock::Clock;
 use cashout_common::peer::channel;
 use cashout_common::serve::{Limits, grpc, stop_signal};
+use cashout_proto::Failure;
 use cashout_proto::withdraw::v1 as pb;
 use cashout_proto::withdraw::v1::withdraw_service_server::{
     SERVICE_NAME, WithdrawService, WithdrawServiceServer,
 };
-use cashout_proto::{Failure, Reason};
 use futures::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
@@ -75,6 +75,31 @@ async fn work(steps: Arc<Steps>, mut waiting: mpsc::UnboundedReceiver<CashOut>) 
     }
 }
 
+impl Textbook {
+    /// Approves, and has it paid.
+    async fn approve(&self, id: i64, reviewer: i64) -> Result<CashOut, Failure> {
+        let row = self.steps.approve(id, reviewer).await?;
+        // The worker ends with the process only.
+        let _ = self.approved.send(row.clone());
+        Ok(row)
+    }
+}
+
+fn reviewer<T>(request: &Request<T>) -> Result<i64, Failure> {
+    Actor::of(request.metadata())?.person()
+}
+
+/// What the documents call a status: in review, approved or being paid, paid.
+fn cash_status(status: i64) -> i32 {
+    const PAID: i64 = pb::Status::Paid as i64;
+    const IN_REVIEW: i64 = pb::Status::InReview as i64;
+    match status {
+        IN_REVIEW => 1,
+        PAID => 5,
+        _ => 2,
+    }
+}
+
 fn shown(row: &CashOut) -> pb::Withdrawal {
     pb::Withdrawal {
         id: row.id,
@@ -86,6 +111,7 @@ fn shown(row: &CashOut) -> pb::Withdrawal {
         method: i32::try_from(row.method).unwrap_or_default(),
         provider: "sandbox".to_owned(),
         status: i32::try_from(row.status).unwrap_or_default(),
+        cash_status: cash_status(row.status),
         trade_no: row.trade_no.clone(),
         third_trade_no: row.third_trade_no.clone(),
         paid_at_us: row.paid_at,
@@ -133,15 +159,29 @@ impl WithdrawService for Textbook {
         &self,
         request: Request<pb::ApproveWithdrawalRequest>,
     ) -> Result<Response<pb::Withdrawal>, Status> {
-        let actor =
-            request.metadata().get(ACTOR).and_then(|actor| actor.to_str().ok()?.parse().ok());
-        let told = "who approves must be told";
-        let reviewer = actor.ok_or_else(|| Failure::new(Reason::ActorRequired, told))?;
-        let row = self.steps.approve(request.get_ref().id, reviewer).await?;
-        let answer = shown(&row);
-        // The worker ends with the process only.
-        let _ = self.approved.send(row);
-        Ok(Response::new(answer))
+        let reviewer = reviewer(&request)?;
+        let row = self.approve(request.get_ref().id, reviewer).await?;
+        Ok(Response::new(shown(&row)))
+    }
+
+    /// Approvals one after the other, each by itself: the gateway knows no other way to approve.
+    async fn review_withdrawals(
+        &self,
+        request: Request<pb::ReviewWithdrawalsRequest>,
+    ) -> Result<Response<pb::ReviewWithdrawalsResponse>, Status> {
+        let reviewer = reviewer(&request)?;
+        let asked = request.into_inner();
+        if asked.decision() != pb::Decision::Approve {
+            return Err(Status::unimplemented("not a part of the comparison"));
+        }
+        let mut results = Vec::with_capacity(asked.ids.len());
+        for id in asked.ids {
+            let refused = self.approve(id, reviewer).await.err();
+            let reason = refused.as_ref().map_or("", |failure| failure.reason.row().name);
+            let (success, reason) = (refused.is_none(), reason.to_owned());
+            results.push(pb::ReviewResult { id, success, reason });
+        }
+        Ok(Response::new(pb::ReviewWithdrawalsResponse { results, replayed: false }))
     }
 
     async fn get_withdrawal(
@@ -174,7 +214,6 @@ impl WithdrawService for Textbook {
     refused! {
         quote: QuoteRequest => QuoteResponse;
         list_withdrawals: ListWithdrawalsRequest => ListWithdrawalsResponse;
-        review_withdrawals: ReviewWithdrawalsRequest => ReviewWithdrawalsResponse;
         refuse_withdrawal: RefuseWithdrawalRequest => Withdrawal;
         mark_paid: MarkPaidRequest => Withdrawal;
         cancel_withdrawal: CancelWithdrawalRequest => Withdrawal;
