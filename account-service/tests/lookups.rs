@@ -2,9 +2,15 @@
 
 mod support;
 
+use std::collections::HashMap;
+
 use anyhow::{Context, ensure};
+use cashout_common::db::{Conn, Database};
+use cashout_common::gather::{Gather, Rows};
+use cashout_proto::Reason;
 use cashout_proto::account::v1 as pb;
 use futures::future::try_join_all;
+use futures::join;
 use sqlx::{Connection, PgConnection};
 use support::{Stack, between, credit, databases, person, reason};
 
@@ -121,6 +127,41 @@ async fn accounts_of_one_call_are_of_one_moment_however_many_they_are_and_whoeve
         }
         moving.await??;
         s.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+/// Rows that are their keys, but for one that no reader has thought of.
+struct Odd;
+
+const DEFECT: i64 = 13;
+
+impl Rows for Odd {
+    type Key = i64;
+    type Row = i64;
+
+    async fn read(_: &mut Conn, keys: &[i64]) -> Result<HashMap<i64, i64>, sqlx::Error> {
+        assert!(!keys.contains(&DEFECT), "a defect");
+        Ok(keys.iter().map(|key| (*key, *key)).collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_panics_fails_for_those_alone_who_asked_for_it() -> anyhow::Result<()> {
+    for database in databases("panics").await? {
+        if database.engine != "postgres" {
+            continue;
+        }
+        let opened = Database::open_read_only(&database.url).await?;
+        let rows = Gather::<Odd>::on(&opened).context("reads share statements there")?;
+        for _ in 0..20 {
+            let (odd, both) = (rows.find(DEFECT), rows.find_all(vec![1, DEFECT]));
+            let (odd, one, two, both) =
+                join!(odd, rows.find(1), rows.find_all(vec![2, 3, 2]), both);
+            ensure!(odd.is_err_and(|f| f.reason == Reason::Internal));
+            ensure!(both.is_err_and(|f| f.reason == Reason::Internal));
+            ensure!(one? == Some(1) && two? == HashMap::from([(2, 2), (3, 3)]));
+        }
     }
     Ok(())
 }

@@ -8,8 +8,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{self, First};
@@ -183,14 +185,15 @@ async fn answer<R: Rows>(
     found.map(drop).or_else(|failure| if away { Err(failure) } else { Ok(()) })
 }
 
-/// Reads; once more over a new connection when the one that was kept is lost.
+/// Reads; once more over a new connection when the one that was kept is lost. A read that panics is a defect, of
+/// those alone who ask for what it cannot read.
 async fn read<R: Rows>(
     database: &Database,
     kept: &mut Option<Conn>,
     keys: &[R::Key],
 ) -> Result<HashMap<R::Key, R::Row>, sqlx::Error> {
     if let Some(mut conn) = kept.take() {
-        match bounded(R::read(&mut conn, keys)).await {
+        match bounded(whole::<R>(&mut conn, keys)).await {
             Err(error) if connection_lost(&error) => {}
             Err(error) => return Err(error),
             Ok(found) => {
@@ -200,7 +203,15 @@ async fn read<R: Rows>(
         }
     }
     let mut conn = bounded(database.connect_to_read()).await?;
-    let found = bounded(R::read(&mut conn, keys)).await?;
+    let found = bounded(whole::<R>(&mut conn, keys)).await?;
     *kept = Some(conn);
     Ok(found)
+}
+
+async fn whole<R: Rows>(
+    conn: &mut Conn,
+    keys: &[R::Key],
+) -> Result<HashMap<R::Key, R::Row>, sqlx::Error> {
+    let read = AssertUnwindSafe(R::read(conn, keys)).catch_unwind().await;
+    read.unwrap_or_else(|_| Err(sqlx::Error::Decode("a read ended badly".into())))
 }

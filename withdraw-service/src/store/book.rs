@@ -5,6 +5,7 @@
 //! Must not know: SQL, which changes are right.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cashout_common::db::Conn;
 use cashout_common::writer::WriteError;
@@ -132,16 +133,20 @@ pub struct Book {
 }
 
 impl Book {
-    /// Lets a job decide: its changes stay only if it ends well.
+    /// Lets a job decide: its changes stay only if it ends well. One that panics is a defect, of its caller
+    /// alone: whoever decides goes on.
     ///
     /// # Errors
-    /// The job's own.
+    /// The job's own; `INTERNAL` when it panicked.
     pub fn decide<T>(
         &mut self,
         job: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.before = self.head;
-        let decided = job(self);
+        let decided = catch_unwind(AssertUnwindSafe(|| job(self))).unwrap_or_else(|_| {
+            tracing::error!("a job ended badly");
+            Err(Failure::new(Reason::Internal, "internal error"))
+        });
         let changes = std::mem::take(&mut self.job);
         match decided {
             Ok(_) => self.keep(changes),

@@ -47,22 +47,27 @@ async fn status(store: &Store, id: i64) -> anyhow::Result<(Status, i64)> {
 }
 
 #[tokio::test]
-async fn a_job_that_is_refused_leaves_nothing_and_its_neighbours_alone() -> anyhow::Result<()> {
+async fn a_job_that_is_refused_or_panics_leaves_nothing_and_its_neighbours_alone()
+-> anyhow::Result<()> {
     for database in databases("neighbours").await? {
-        let (store, ids) = in_review(&database, 3).await?;
-        let before = status(&store, ids[1]).await?;
+        let (store, ids) = in_review(&database, 4).await?;
+        let before = [status(&store, ids[1]).await?, status(&store, ids[2]).await?];
         let jobs = ids.clone().into_iter().enumerate().map(|(n, id)| {
             store.decide(Needs::id(id), move |book: &mut Book| {
                 step(book, id, Event::Cancel)?;
-                // Refused only after it had changed something.
-                if n == 1 { Err(Failure::new(Reason::Internal, "no")) } else { Ok(()) }
+                // Only after it had changed something.
+                match n {
+                    1 => Err(Failure::new(Reason::Internal, "no")),
+                    2 => std::panic::panic_any("a defect"),
+                    _ => Ok(()),
+                }
             })
         });
         let told: Vec<bool> = join_all(jobs).await.iter().map(Result::is_ok).collect();
-        ensure!(told == [true, false, true]);
+        ensure!(told == [true, false, false, true]);
         ensure!(status(&store, ids[0]).await?.0 == Status::Cancelling);
-        ensure!(status(&store, ids[1]).await? == before);
-        ensure!(status(&store, ids[2]).await?.0 == Status::Cancelling);
+        ensure!([status(&store, ids[1]).await?, status(&store, ids[2]).await?] == before);
+        ensure!(status(&store, ids[3]).await?.0 == Status::Cancelling);
         store.close().await;
         let report = verify(&database.url).await?;
         ensure!(report.clean(), "{report}");
