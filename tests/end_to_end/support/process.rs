@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -38,9 +39,21 @@ pub fn command(name: &str, settings: &[(&str, String)]) -> anyhow::Result<Comman
     Ok(command)
 }
 
-/// A port that was free a moment ago.
+/// A port that nobody listens on. It is below those that the system gives to whoever asks for any, so no
+/// other test and no connection takes it before it is used, or while the program that has it is killed.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at the same time begin at places far from each other.
+    let begin = u16::try_from(u64::from(std::process::id()) * 7919 % u64::from(COUNT))?;
+    for _ in 0..COUNT {
+        let nth = begin.wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        if TcpListener::bind(("127.0.0.1", FIRST + nth)).is_ok() {
+            return Ok(FIRST + nth);
+        }
+    }
+    anyhow::bail!("no port is free")
 }
 
 impl Process {
