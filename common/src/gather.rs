@@ -1,6 +1,7 @@
 //! Rows that are read by key share statements: whoever asks while a statement is under way is
 //! answered by the next one, which asks for all that came meanwhile. Nobody waits for company, see `batch`. A read
-//! begins after it was asked for, so it sees what was committed before; all rows of one caller are of one moment.
+//! begins after it was asked for, so it sees what was committed before, and what one caller asks for is never split over
+//! two reads.
 //!
 //! It has a connection of its own: a pool asks each connection whether it is still there before and after
 //! every use, which makes three trips of one. On SQLite a read is no trip at all and takes a reader.
@@ -117,7 +118,7 @@ async fn work<R: Rows>(database: Database, mut waiting: mpsc::Receiver<Wanted<R>
         while let Some(first) = rest.next() {
             let mut keys = first.keys().len();
             let mut some = vec![first];
-            // What one asks for is never split: it is of one moment.
+            // What one asks for is never split: rows that belong together are of one moment.
             while let Some(one) = rest.next_if(|one| keys + one.keys().len() <= MOST) {
                 keys += one.keys().len();
                 some.push(one);

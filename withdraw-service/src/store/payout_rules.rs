@@ -130,7 +130,7 @@ fn never_pays_twice() -> Vec<Rule> {
     ]
 }
 
-/// G9: money returns on a definite refusal, on a person's word, or because nothing was ever sent.
+/// G11, what the tables' foreign keys would say: a cash-out is what was asked for and how it stands, never one alone.
 fn is_told_whole() -> Vec<Rule> {
     let rule = |told, sql: &str| Rule { guarantee: "G11", told, sql: sql.to_owned() };
     vec![
@@ -147,6 +147,7 @@ fn is_told_whole() -> Vec<Rule> {
     ]
 }
 
+/// G9: money returns on a definite refusal, on a person's word, or because nothing was ever sent.
 fn never_returns_what_may_be_paid() -> Vec<Rule> {
     let (failed, unsent) = (any_of(&FAILED), any_of(&UNSENT));
     let rule = |told, sql| Rule { guarantee: "G9", told, sql };
