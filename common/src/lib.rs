@@ -13,6 +13,7 @@ pub mod kind;
 pub mod local;
 pub mod money;
 pub mod number;
+pub mod outgoing;
 pub mod peer;
 pub mod random;
 pub mod report;

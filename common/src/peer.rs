@@ -4,15 +4,25 @@
 
 use std::time::Duration;
 
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tower::ServiceExt;
+use tower::util::MapResponse;
+
+use crate::outgoing::Together;
 
 /// How long one call to a peer may take, all in all.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection to a peer.
+pub type Stream = TokioIo<Together<TcpStream>>;
 
 /// A channel to `address` (`http://host:port`). It connects when first used; without keep-alive a
 /// partition would black-hole it for good.
@@ -23,11 +33,18 @@ pub fn channel(address: &str) -> anyhow::Result<Channel> {
     Ok(Endpoint::from_shared(address.to_owned())?
         .connect_timeout(Duration::from_secs(2))
         .timeout(CALL_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(2))
         .keep_alive_while_idle(true)
-        .connect_lazy())
+        .connect_with_connector_lazy(connector()))
+}
+
+/// Makes connections on which calls that are ready go out together.
+#[must_use]
+pub fn connector() -> MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Stream> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.map_response(|io| TokioIo::new(Together::new(io.into_inner())))
 }
 
 /// Asks the peer for its health again and again and tells whether `service` is serving.

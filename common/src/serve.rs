@@ -18,10 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 pub use crate::boundary::grpc;
+use crate::outgoing::Together;
 
 /// How long a stop waits for calls in flight.
 pub const DRAIN: Duration = Duration::from_secs(10);
@@ -165,7 +167,12 @@ pub async fn accept<S, B>(
             // Nor is whoever asks and does not read the answers.
             let mut stream = TimeoutStream::new(stream);
             stream.set_write_timeout(Some(limits.header_timeout));
-            let served = builder.serve_connection(TokioIo::new(Box::pin(stream)), hyper_service);
+            let stream = Box::pin(stream);
+            let stream = match limits.version {
+                Version::Http1 => Either::Left(stream),
+                Version::Http2 => Either::Right(Together::new(stream)),
+            };
+            let served = builder.serve_connection(TokioIo::new(stream), hyper_service);
             tokio::select! {
                 ended = watcher.watch(served.into_owned()) => if let Err(error) = ended {
                     tracing::debug!(error = %error, "connection ended");

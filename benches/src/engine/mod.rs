@@ -59,6 +59,9 @@ impl Engine {
             Kind::Sqlite => None,
             Kind::Postgres => Some(Server::start(parent)?),
         };
+        if let Some(server) = &server {
+            store::run_in(&server.url("postgres")).await?;
+        }
         let description = describe(directory.path(), server.as_ref()).await?;
         let durability = &description.durability;
         // Refused here, before an hour of figures that nobody could use.

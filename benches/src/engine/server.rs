@@ -15,13 +15,15 @@ use anyhow::Context;
 use super::binaries;
 
 /// What differs from the defaults besides durability, which is said although it is the default: room
-/// in memory, and checkpoints too rare to hit one side of a comparison only.
+/// in memory, checkpoints too rare to hit one side of a comparison only, and files of the log that are
+/// used again instead of made anew, as on a server that has run for a while (see `store::run_in`).
 const SETTINGS: &[&str] = &[
     "listen_addresses=",
     "fsync=on",
     "synchronous_commit=on",
     "full_page_writes=on",
     "shared_buffers=1GB",
+    "min_wal_size=4GB",
     "max_wal_size=8GB",
     "checkpoint_timeout=30min",
     "max_connections=100",

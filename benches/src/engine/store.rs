@@ -47,6 +47,19 @@ pub async fn fold(path: &Path) -> anyhow::Result<()> {
     Ok(conn.close().await?)
 }
 
+/// Writes a gigabyte of log and checkpoints it. A server that was just made has to make each file of its log
+/// before it can commit into it, which a server that has run for a while no longer does: it uses old ones again.
+pub async fn run_in(admin: &str) -> anyhow::Result<()> {
+    const FILES: u32 = 64;
+    let mut admin = connect(admin).await?;
+    for _ in 0..FILES {
+        admin.execute("SELECT pg_logical_emit_message(false, 'bench', 'next file')").await?;
+        admin.execute("SELECT pg_switch_wal()").await?;
+    }
+    admin.execute("CHECKPOINT").await?;
+    Ok(admin.close().await?)
+}
+
 /// The server's version, and what makes its commits last, as it says itself.
 pub async fn postgres(url: &str) -> anyhow::Result<(String, String)> {
     const SQL: &str = "SELECT current_setting('server_version'), string_agg(name || '=' || setting, \

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cashout_common::clock::Clock;
+use cashout_common::peer;
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
 use futures::{StreamExt, TryStreamExt, stream};
 use rand::SeedableRng;
@@ -74,10 +75,11 @@ pub async fn connect(address: &str, in_flight: usize) -> anyhow::Result<Vec<Clie
 
 /// So many connections to one server.
 pub async fn connections(address: &str, count: usize) -> anyhow::Result<Vec<Client>> {
-    let endpoint = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true);
+    let endpoint = Endpoint::from_shared(address.to_owned())?;
     let mut clients = Vec::new();
     for _ in 0..count {
-        let channel = endpoint.connect().await.with_context(|| format!("connecting {address}"))?;
+        let connecting = endpoint.connect_with_connector(peer::connector());
+        let channel = connecting.await.with_context(|| format!("connecting {address}"))?;
         clients.push(AccountServiceClient::new(channel));
     }
     Ok(clients)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use cashout_common::number::hex;
+use cashout_common::peer;
 use cashout_common::random::Random;
 use cashout_proto::account::v1 as account;
 use cashout_proto::withdraw::v1::withdraw_service_client::WithdrawServiceClient;
@@ -168,8 +169,8 @@ pub fn gateway(ledger: &str, withdraw: &str, secret: &str) -> anyhow::Result<Pro
 
 /// A connection for the follower: its one call lasts as long as the study, so no call has a deadline.
 fn follower(address: &str) -> anyhow::Result<WithdrawServiceClient<Channel>> {
-    let endpoint = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true);
-    Ok(WithdrawServiceClient::new(endpoint.connect_lazy()))
+    let endpoint = Endpoint::from_shared(address.to_owned())?;
+    Ok(WithdrawServiceClient::new(endpoint.connect_with_connector_lazy(peer::connector())))
 }
 
 async fn fresh(engine: &Engine, name: &str) -> anyhow::Result<[(String, String); 2]> {
