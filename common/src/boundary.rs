@@ -100,7 +100,13 @@ impl Service<Request<Incoming>> for Boundary {
         let request_id = header(request.headers(), crate::actor::REQUEST_ID);
         let span = tracing::info_span!("rpc", method, request_id);
         let deadline = timeout_of(request.headers());
-        let slot = self.slots.clone().try_acquire_owned();
+        let slot = if deadline == Some(Duration::ZERO) {
+            // Nobody waits for it any more, so it is not begun.
+            Err((Reason::DeadlineExceeded, "the deadline had passed; nothing was done"))
+        } else {
+            let slot = self.slots.clone().try_acquire_owned();
+            slot.map_err(|_| (Reason::Overloaded, "too many calls are in flight"))
+        };
         // Begun here and not when it is first waited for: what waits is small then, and is moved about.
         let mut inner = self.inner.clone();
         let handled = slot.map(|slot| {
@@ -113,8 +119,9 @@ impl Service<Request<Incoming>> for Boundary {
             tokio::spawn(handler.instrument(span.clone()))
         });
         let answer = async move {
-            let Ok(handled) = handled else {
-                return refusal(Reason::Overloaded, "too many calls are in flight");
+            let handled = match handled {
+                Ok(handled) => handled,
+                Err((reason, message)) => return refusal(reason, message),
             };
             let done = match deadline {
                 Some(limit) => tokio::time::timeout(limit, handled).await,

@@ -16,13 +16,13 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 use tower::util::MapResponse;
 
-use crate::outgoing::Together;
+use crate::outgoing::Outgoing;
 
 /// How long one call to a peer may take, all in all.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a peer.
-pub type Stream = TokioIo<Together<TcpStream>>;
+pub type Connection = TokioIo<Outgoing<TcpStream>>;
 
 /// A channel to `address` (`http://host:port`). It connects when first used; without keep-alive a
 /// partition would black-hole it for good.
@@ -31,7 +31,6 @@ pub type Stream = TokioIo<Together<TcpStream>>;
 /// When the address is not a URL.
 pub fn channel(address: &str) -> anyhow::Result<Channel> {
     Ok(Endpoint::from_shared(address.to_owned())?
-        .connect_timeout(Duration::from_secs(2))
         .timeout(CALL_TIMEOUT)
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(2))
@@ -41,10 +40,12 @@ pub fn channel(address: &str) -> anyhow::Result<Channel> {
 
 /// Makes connections on which calls that are ready go out together.
 #[must_use]
-pub fn connector() -> MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Stream> {
+pub fn connector() -> MapResponse<HttpConnector, fn(TokioIo<TcpStream>) -> Connection> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    connector.map_response(|io| TokioIo::new(Together::new(io.into_inner())))
+    // All addresses of a host together.
+    connector.set_connect_timeout(Some(Duration::from_secs(2)));
+    connector.map_response(|io| TokioIo::new(Outgoing::new(io.into_inner())))
 }
 
 /// Asks the peer for its health again and again and tells whether `service` is serving.

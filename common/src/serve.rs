@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 pub use crate::boundary::grpc;
-use crate::outgoing::Together;
+use crate::outgoing::Outgoing;
 
 /// How long a stop waits for calls in flight.
 pub const DRAIN: Duration = Duration::from_secs(10);
@@ -170,7 +170,7 @@ pub async fn accept<S, B>(
             let stream = Box::pin(stream);
             let stream = match limits.version {
                 Version::Http1 => Either::Left(stream),
-                Version::Http2 => Either::Right(Together::new(stream)),
+                Version::Http2 => Either::Right(Outgoing::new(stream)),
             };
             let served = builder.serve_connection(TokioIo::new(stream), hyper_service);
             tokio::select! {

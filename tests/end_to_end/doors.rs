@@ -99,31 +99,52 @@ async fn a_refusal_names_its_reason_and_what_was_wrong() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a method answers to a message within a time: its `grpc-status`, if it stands at the head of the answer.
 /// Our clients give up by themselves when a deadline passes, so this one is as plain as can be.
+async fn told(url: &str, method: &str, timeout: &str, message: &str) -> anyhow::Result<String> {
+    let stream = tokio::net::TcpStream::connect(url.replace("http://", "")).await?;
+    let (executor, stream) = (TokioExecutor::new(), TokioIo::new(stream));
+    let (mut send, connection) = hyper::client::conn::http2::handshake(executor, stream).await?;
+    tokio::spawn(connection);
+    let length = u8::try_from(message.len())?;
+    let request = http::Request::post(format!("{url}/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .body(format!("\0\0\0\0{}{message}", char::from(length)))?;
+    let answer = send.send_request(request).await?;
+    let status = answer.headers().get("grpc-status").and_then(|v| v.to_str().ok());
+    Ok(status.unwrap_or_default().to_owned())
+}
+
 #[tokio::test]
 async fn a_deadline_that_passes_is_told_as_such() -> anyhow::Result<()> {
     let stack = one("deadline", &[]).await?;
     let (accounts, cash_outs) = stack.services();
     let methods = ["GetAccount", "ListWithdrawals"];
     for ((url, name), method) in [accounts, cash_outs].into_iter().zip(NAMES).zip(methods) {
-        let stream = tokio::net::TcpStream::connect(url.replace("http://", "")).await?;
-        let (executor, stream) = (TokioExecutor::new(), TokioIo::new(stream));
-        let (mut send, connection) =
-            hyper::client::conn::http2::handshake(executor, stream).await?;
-        tokio::spawn(connection);
         for (timeout, code) in [("0n", "4"), ("99999999S", "3")] {
-            let request = http::Request::post(format!("{url}/{name}/{method}"))
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .header("grpc-timeout", timeout)
-                // One message, empty: not valid for an account, so the answer is quick.
-                .body("\0\0\0\0\0".to_owned())?;
-            let answer = send.send_request(request).await?;
-            let got = answer.headers().get("grpc-status").and_then(|v| v.to_str().ok());
+            // An empty message: not valid for an account, so the answer is quick.
+            let got = told(&url, &format!("{name}/{method}"), timeout, "").await?;
             // A list without any filter is fine, and tells its status after the message.
-            let fits = got == Some(code) || (code == "3" && method == "ListWithdrawals");
+            let fits = got == code || (code == "3" && method == "ListWithdrawals");
             assert!(fits, "{method} within {timeout}: {got:?}");
         }
+    }
+    stack.stop().await
+}
+
+#[tokio::test]
+async fn a_call_whose_deadline_has_passed_is_not_begun() -> anyhow::Result<()> {
+    let stack = one("late", &[]).await?;
+    let ((url, _), open) = (stack.services(), format!("{}/OpenAccount", NAMES[0]));
+    for (user_id, timeout, code, exists) in [(7, "0n", "4", false), (8, "10S", "", true)] {
+        // Field 1, a number: the person.
+        let message = format!("\u{8}{}", char::from(u8::try_from(user_id)?));
+        assert_eq!(told(&url, &open, timeout, &message).await?, code, "{user_id}");
+        let look = account::GetAccountRequest { account: of(user_id), ..Default::default() };
+        let found = stack.accounts()?.get_account(look).await.map(drop).map_err(|s| s.code());
+        assert_eq!(found, if exists { Ok(()) } else { Err(Code::NotFound) }, "{user_id}");
     }
     stack.stop().await
 }

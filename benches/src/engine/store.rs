@@ -49,6 +49,7 @@ pub async fn fold(path: &Path) -> anyhow::Result<()> {
 
 /// Writes a gigabyte of log and checkpoints it. A server that was just made has to make each file of its log
 /// before it can commit into it, which a server that has run for a while no longer does: it uses old ones again.
+/// So does this one, until it has written a gigabyte since it last removed a database.
 pub async fn run_in(admin: &str) -> anyhow::Result<()> {
     const FILES: u32 = 64;
     let mut admin = connect(admin).await?;

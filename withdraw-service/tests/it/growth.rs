@@ -1,5 +1,7 @@
 //! What a cash-out makes the database read does not grow with how many there were before it.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, ensure};
 use cashout_proto::withdraw::v1::{RequestWithdrawalRequest, Status};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -28,8 +30,14 @@ async fn read_for_each(n: i64) -> anyhow::Result<Option<(i64, String)>> {
             sqlx::raw_sql("ANALYZE").execute(&mut conn).await?;
         }
     }
-    // A connection that ends has told everything it counted.
+    // A connection that has ended has told everything it counted. Its server process ends after it.
     service.stop().await;
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut conn).await? > 0 {
+        ensure!(Instant::now() < deadline, "connections of a service that has stopped do not end");
+    }
     let sql = "SELECT CAST(sum(idx_tup_read) AS BIGINT) FROM pg_stat_user_indexes";
     let read: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await?;
     let sql = "SELECT string_agg(name || ' ' || read, ', ') FROM (SELECT indexrelname AS name, \
