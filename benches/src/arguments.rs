@@ -28,6 +28,8 @@ pub enum Order {
         url: String,
         /// Where the textbook ledger answers.
         ledger: String,
+        /// People who have a place where they are paid: then it is the careful one.
+        people: Option<i64>,
     },
     /// Be the echo.
     Echo(SocketAddr),
@@ -73,6 +75,7 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
             listen: text(own, "listen").parse()?,
             url: text(own, "database-url"),
             ledger: text(own, "ledger"),
+            people: own.get_one("people").copied(),
         }),
         Some(("echo", own)) => Ok(Order::Echo(text(own, "listen").parse()?)),
         Some(("instructions", own)) => Ok(Order::Instructions(own.get_flag("update"))),
@@ -155,8 +158,8 @@ fn command() -> Command {
                 .help("Where databases are made; a real disk [default: the temporary directory]"),
         ])
         .subcommands([
-            Command::new("baseline").hide(true).args([listen(), url.clone(), people]),
-            Command::new("baseline-cash-outs").hide(true).args([listen(), url, ledger]),
+            Command::new("baseline").hide(true).args([listen(), url.clone(), people.clone()]),
+            Command::new("baseline-cash-outs").hide(true).args([listen(), url, ledger, people]),
             Command::new("echo").hide(true).arg(listen()),
             Command::new("instructions")
                 .about("Counts the instructions of the hot path under valgrind and compares")

@@ -31,8 +31,8 @@ pub enum Measure {
     ToldWhen,
     /// From the end of an overload until our latency was back, milliseconds.
     Back,
-    /// Our movements per second as a part of ours in another scenario, per mille.
-    Beside(&'static str),
+    /// Our movements per second as a part of ours with the same load on accounts alike, per mille.
+    OfAlike,
     /// Our memory before the first call, KiB.
     AtRest,
     /// The most memory we ever held, KiB.
@@ -73,7 +73,9 @@ const fn goal(
 /// Every goal, in the order of the scenarios.
 pub const GOALS: &[Goal] = {
     use Bound::{AtLeast, AtMost};
-    use Measure::{AtRest, Back, Beside, OfEcho, OfRaw, P50, P99, Throughput, ToldWhen, UnderLoad};
+    use Measure::{
+        AtRest, Back, OfAlike, OfEcho, OfRaw, P50, P99, Throughput, ToldWhen, UnderLoad,
+    };
     &[
         goal("postgres", "credit-1", P50, AtMost(800)),
         goal("sqlite", "credit-64", Throughput, AtLeast(5_000)),
@@ -82,7 +84,7 @@ pub const GOALS: &[Goal] = {
         goal("postgres", "credit-256", P50, AtMost(166)),
         goal("postgres", "credit-256", OfEcho, AtLeast(500)),
         goal("postgres", "one-account-256", Throughput, AtLeast(20_000)),
-        goal("postgres", "one-account-256", Beside("credit-256"), AtLeast(1_000)),
+        goal("postgres", "one-account-256", OfAlike, AtLeast(1_000)),
         goal("postgres", "zipf-256", Throughput, AtLeast(8_000)),
         goal("postgres", "between-256", Throughput, AtLeast(6_000)),
         goal("postgres", "hold-settle-256", Throughput, AtLeast(6_000)),
@@ -131,7 +133,7 @@ impl Goal {
         let concerned = comparisons
             .iter()
             .filter(|c| self.scenario == EVERYWHERE || c.scenario == self.scenario);
-        let figures = concerned.filter_map(|c| self.measure.figure(c, comparisons));
+        let figures = concerned.filter_map(|c| self.measure.figure(c));
         let figure = match self.bound {
             Bound::AtLeast(_) => figures.min(),
             Bound::AtMost(_) => figures.max(),
@@ -162,13 +164,14 @@ impl Bound {
 }
 
 impl Measure {
-    /// The figure of one comparison, if it has one; the others are there to be looked at beside it.
-    fn figure(self, one: &Comparison, all: &[Comparison]) -> Option<u64> {
+    /// The figure of one comparison, if it has one.
+    fn figure(self, one: &Comparison) -> Option<u64> {
         let ours = one.of(Target::Ours)?;
         let below = |target| Some(one.ratio(|r| r.per_second, Target::Ours, target)?.median);
         match self {
             Self::Throughput => below(Target::Baseline),
             Self::OfEcho => below(Target::Echo),
+            Self::OfAlike => below(Target::Alike),
             Self::OfRaw => below(one.raw()?),
             Self::P99(name) => ours.pressure.as_ref()?.of(name).map(|stretch| stretch.p99_us),
             Self::ToldWhen => {
@@ -178,10 +181,6 @@ impl Measure {
             // What was not back while it was watched took at least that long.
             Self::Back => Some(ours.pressure.as_ref()?.back_ms.unwrap_or(WATCHED_MS)),
             Self::P50 => Some(one.ratio(|r| r.p50_us, Target::Ours, Target::Baseline)?.median),
-            Self::Beside(name) => {
-                let other = all.iter().find(|c| c.scenario == name)?.of(Target::Ours)?;
-                (ours.median(|r| r.per_second) * 1000).checked_div(other.median(|r| r.per_second))
-            }
             Self::AtRest => Some(ours.at_rest.resident_kib),
             Self::UnderLoad => {
                 let pressed = ours.pressure.iter().map(|p| p.memory.peak_kib);
@@ -199,7 +198,7 @@ impl Measure {
             Self::P99(stretch) => format!("p99 at {stretch}"),
             Self::ToldWhen => "refusals that told when to come again".to_owned(),
             Self::Back => "latency back after overload".to_owned(),
-            Self::Beside(name) => format!("throughput, × ours in {name}"),
+            Self::OfAlike => "throughput, × ours over accounts alike".to_owned(),
             Self::AtRest => "memory at rest".to_owned(),
             Self::UnderLoad => "memory under load".to_owned(),
         }
@@ -212,7 +211,7 @@ impl Measure {
             | Self::OfEcho
             | Self::OfRaw
             | Self::ToldWhen
-            | Self::Beside(_) => thousandths(figure),
+            | Self::OfAlike => thousandths(figure),
             Self::P99(_) => time(figure),
             Self::Back => format!("{figure} ms"),
             Self::AtRest | Self::UnderLoad => format!("{} MiB", mib(figure)),

@@ -69,8 +69,8 @@ async fn run() -> anyhow::Result<()> {
             // It drives a thread of its own, as far as it needs one.
             tokio::task::spawn_blocking(move || work.run(operations)).await?
         }
-        Order::BaselineCashOuts { listen, url, ledger } => {
-            study::cash_outs::textbook::serve(listen, &url, &ledger).await
+        Order::BaselineCashOuts { listen, url, ledger, people } => {
+            study::cash_outs::textbook::serve(listen, &url, &ledger, people).await
         }
         Order::Echo(listen) => surface::serve("echo", listen, echo::Echo).await,
         Order::Compare(plan) => {

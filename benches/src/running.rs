@@ -38,6 +38,9 @@ enum Who {
 /// Those who are measured in a scenario.
 pub fn targets(scenario: &Scenario, engine: &Engine) -> Vec<Target> {
     let mut targets = vec![Target::Ours, Target::Baseline];
+    if scenario.alike {
+        targets.push(Target::Alike);
+    }
     if scenario.echo {
         targets.push(Target::Echo);
     }
@@ -60,7 +63,7 @@ impl<'a> Running<'a> {
         engine: &'a Engine,
         seed: u64,
     ) -> anyhow::Result<Self> {
-        let people = scenario.population().people();
+        let people = scenario.population(target).people();
         let who = if matches!(target, Target::RawOne | Target::RawTwo) {
             Who::Raw(Raw::start(target, engine, number, people).await?)
         } else {
@@ -71,7 +74,7 @@ impl<'a> Running<'a> {
             let clients = connect(&server.process.address, part.1).await?;
             let funds = scenario.funds();
             // The baseline has opened the accounts itself.
-            if target == Target::Ours || (of_baseline && funds > 0) {
+            if target.real() || (of_baseline && funds > 0) {
                 prepare(&clients, people, funds, seed).await?;
             }
             Who::Served(server, clients, part)
@@ -85,7 +88,7 @@ impl<'a> Running<'a> {
 
     /// Its turn in a round.
     pub async fn round(&mut self, (seed, length): (u64, Duration)) -> anyhow::Result<()> {
-        let population = self.scenario.population();
+        let population = self.scenario.population(self.target);
         let how = (seed, length);
         let round = match &mut self.who {
             Who::Raw(raw) => raw.round(self.engine, &population, how).await?,
@@ -102,7 +105,7 @@ impl<'a> Running<'a> {
         if let (Some(open), Who::Served(server, ..)) = (self.scenario.open, &self.who) {
             let peaks = self.rounds.iter().map(|r| r.per_second).collect();
             let window = Duration::from_millis(effort.round_ms * u64::from(effort.rounds));
-            let population = self.scenario.population();
+            let population = self.scenario.population(self.target);
             let how = (peaks, effort.seed, window);
             self.pressure = Some(press(server, self.engine, open, &population, how).await?);
         }
@@ -126,7 +129,7 @@ impl<'a> Running<'a> {
                 let at_rest = server.at_rest;
                 let mut money = None;
                 if target != Target::Echo {
-                    let people = scenario.population().people();
+                    let people = scenario.population(target).people();
                     money = Some(Money::count(&clients, people, scenario.funds(), moved).await?);
                 }
                 drop(clients);
@@ -137,7 +140,7 @@ impl<'a> Running<'a> {
         if let Some((name, url)) = left {
             let after = engine.bytes(&name).await?;
             subject.disk = Some(Disk { before: bytes, after, written });
-            if let Some(url) = url.filter(|_| target == Target::Ours) {
+            if let Some(url) = url.filter(|_| target.real()) {
                 subject.verified = Some(verify(&url).await.context("verifying the ledger")?);
             }
             engine.remove(&name).await?;

@@ -18,6 +18,8 @@ pub enum Target {
     /// The account service, as it is shipped.
     #[default]
     Ours,
+    /// Another of it, with the same load spread over accounts alike.
+    Alike,
     /// The textbook service.
     Baseline,
     /// No database at all.
@@ -33,6 +35,7 @@ impl Target {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Alike => "ours, accounts alike",
             Self::Baseline => "baseline",
             Self::Echo => "echo",
             Self::RawOne => "raw, 1 connection",
@@ -40,9 +43,15 @@ impl Target {
         }
     }
 
+    /// Whether it is the real service.
+    pub fn real(self) -> bool {
+        matches!(self, Self::Ours | Self::Alike)
+    }
+
     /// As databases call it: plain letters.
     pub fn database(self) -> &'static str {
         match self {
+            Self::Alike => "alike",
             Self::RawOne => "rawone",
             Self::RawTwo => "rawtwo",
             served => served.name(),
@@ -80,7 +89,7 @@ impl Server {
         let url = database.as_ref().map_or("", |(_, url)| url);
         let listen = "127.0.0.1:0";
         let process = match target {
-            Target::Ours => {
+            Target::Ours | Target::Alike => {
                 let key = payee_key()?;
                 let arguments = [
                     "--account-listen",

@@ -1,8 +1,12 @@
-//! A service as a process of its own: flags, settings, logs, start, drain at SIGTERM.
+//! A service as a process of its own: flags, settings, logs, start, drain at SIGTERM; and a worker with a
+//! thread of its own.
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::Command;
+use futures::FutureExt;
+use tokio::sync::oneshot;
 
 use crate::serve::{Running, stop_signal};
 use crate::settings::{SHARED, Setting, Values, with_flags};
@@ -60,5 +64,59 @@ pub fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
             eprintln!("cannot start: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Starts a worker that everybody waits for in a thread of its own, under `name`: among the tasks of all calls,
+/// each answer of the database would wait its turn to be seen. What is returned tells when it has ended.
+///
+/// A worker that panics begins anew: what it had in hand is answered to nobody, and who comes next is served.
+///
+/// # Errors
+/// When the system has no thread for it.
+pub fn apart<W>(name: &'static str, mut worker: W) -> std::io::Result<oneshot::Receiver<()>>
+where
+    W: AsyncFnMut() + Send + 'static,
+{
+    let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (end, ended) = oneshot::channel();
+    let work = move || {
+        own.block_on(async {
+            while AssertUnwindSafe(worker()).catch_unwind().await.is_err() {
+                tracing::error!(name, "a worker ended badly; it begins anew");
+            }
+        });
+        drop(worker);
+        // Nobody needs to wait for it.
+        let _ = end.send(());
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_begins_anew_and_who_comes_next_is_served() -> anyhow::Result<()> {
+        let (ask, mut waiting) = mpsc::channel::<(u8, oneshot::Sender<u8>)>(1);
+        let ended = apart("worker", async move || {
+            let mut served = 0;
+            while let Some((asked, answer)) = waiting.recv().await {
+                assert_ne!(asked, 0, "a defect");
+                served += 1;
+                let _ = answer.send(served);
+            }
+        })?;
+        for (asked, answered) in [(1, Some(1)), (1, Some(2)), (0, None), (1, Some(1))] {
+            let (answer, answers) = oneshot::channel();
+            ask.send((asked, answer)).await?;
+            assert_eq!(answers.await.ok(), answered, "{asked}");
+        }
+        drop(ask);
+        Ok(ended.await?)
     }
 }

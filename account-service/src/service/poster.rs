@@ -2,9 +2,10 @@
 //!
 //! Handlers enqueue commands. The worker (`posting`) takes what is waiting (nobody waits for a batch to
 //! fill), computes it in memory, writes it in a few statements, commits once, then answers everybody.
-//! It works in a task of its own, so a caller that goes away cancels nothing.
+//! It works in a thread of its own, so a caller that goes away cancels nothing.
 
 use cashout_common::clock::Clock;
+use cashout_common::run::apart;
 use cashout_proto::{Failure, Reason};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -43,16 +44,21 @@ pub struct Poster {
 }
 
 impl Poster {
-    /// Starts the pipeline. It ends when the last handle is dropped and everything waiting is done.
-    #[must_use]
-    pub fn start(store: Store, clock: Clock) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+    /// Starts the pipeline. It ends when the last handle is dropped and everything waiting is done, which
+    /// the second value tells.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn start(store: Store, clock: Clock) -> std::io::Result<(Self, oneshot::Receiver<()>)> {
+        let (queue, mut waiting) = mpsc::channel(QUEUE);
         let (announce, newest) = watch::channel(0);
         let (schedule, scheduled) = watch::channel(());
         let (health, healthy) = watch::channel(true);
-        let worker = Worker::new(store, clock, announce, schedule, health);
-        let task = tokio::spawn(worker.run(waiting));
-        (Self { queue, newest, scheduled, healthy }, task)
+        let news = (announce, schedule, health);
+        let ended = apart("ledger", async move || {
+            Worker::new(store.clone(), clock.clone(), news.clone()).run(&mut waiting).await;
+        })?;
+        Ok((Self { queue, newest, scheduled, healthy }, ended))
     }
 
     /// Carries a command out and answers after its commit. It is handed over at once, so whoever waits carries

@@ -1,6 +1,7 @@
 -- The textbook cash-out service of the comparison, in a database of its own beside the textbook ledger.
 
--- One cash-out. Status as in the contract: 3 in review, 4 approved, 9 paying, 13 paid.
+-- One cash-out. Status as in the contract: 3 in review, 4 approved, 9 paying, 13 paid; of the careful service
+-- also 1 requested, 2 declined, 12 settling, and where it is paid (empty otherwise).
 CREATE TABLE cash_out (
     id             INTEGER PRIMARY KEY,
     request_key    TEXT    NOT NULL UNIQUE,
@@ -9,6 +10,7 @@ CREATE TABLE cash_out (
     user_id        INTEGER NOT NULL,
     apply          INTEGER NOT NULL CHECK (apply > 0),
     method         INTEGER NOT NULL,
+    payee_id       TEXT    NOT NULL,
     status         INTEGER NOT NULL,
     trade_no       TEXT    NOT NULL,
     third_trade_no TEXT    NOT NULL,

@@ -2,6 +2,7 @@
 
 use super::population::Population;
 pub use super::step::{Act, Step};
+use crate::target::Target;
 
 /// People in a scenario that spreads its load.
 const PEOPLE: u32 = 10_000;
@@ -46,6 +47,8 @@ pub struct Scenario {
     pub echo: bool,
     /// Whether the raw limit of batched writes is measured too.
     pub raw: bool,
+    /// Whether ours is measured with the same load on accounts alike too.
+    pub alike: bool,
     /// What follows in an open loop, with unary credits.
     pub open: Option<Open>,
     /// Whether it is run when no scenario is named: its preparation does not take longer than itself.
@@ -55,7 +58,8 @@ pub struct Scenario {
 const fn unary(name: &'static str, act: Act, spread: Spread, in_flight: usize) -> Scenario {
     let echo = matches!((act, spread), (CREDIT, Spread::Uniform(PEOPLE)));
     let baseline = (act, in_flight);
-    Scenario { name, act, spread, in_flight, baseline, echo, raw: false, open: None, usual: true }
+    let (raw, alike, open, usual) = (false, false, None, true);
+    Scenario { name, act, spread, in_flight, baseline, echo, raw, alike, open, usual }
 }
 
 const fn open(name: &'static str, open: Open) -> Scenario {
@@ -73,7 +77,7 @@ pub const SCENARIOS: &[Scenario] = &[
     unary("credit-256", CREDIT, ALIKE, 256),
     unary("credit-1024", CREDIT, ALIKE, 1024),
     Scenario { usual: false, ..unary("credit-256-million", CREDIT, Spread::Uniform(MILLION), 256) },
-    unary("one-account-256", CREDIT, Spread::One, 256),
+    Scenario { alike: true, ..unary("one-account-256", CREDIT, Spread::One, 256) },
     unary("zipf-256", CREDIT, Spread::Zipf(PEOPLE), 256),
     unary("between-256", Act::Only(Step::Between), ALIKE, 256),
     unary("hold-settle-256", Act::Only(Step::HoldAndSettle), ALIKE, 256),
@@ -89,9 +93,9 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 impl Scenario {
-    /// The people of this scenario.
-    pub fn population(&self) -> Population {
-        match self.spread {
+    /// The people whom a server is asked about.
+    pub fn population(&self, target: Target) -> Population {
+        match if target == Target::Alike { ALIKE } else { self.spread } {
             Spread::Uniform(people) => Population::Uniform(i64::from(people)),
             Spread::One => Population::One,
             Spread::Zipf(people) => Population::zipf(u64::from(people)),

@@ -70,6 +70,12 @@ impl Core {
         withdrawal_id: i64,
         limit: i64,
     ) -> Result<Vec<Line>, Failure> {
+        if withdrawal_id == 0 {
+            let recent = self.store.recent(sequence, usize::try_from(limit).unwrap_or_default());
+            if !recent.is_empty() {
+                return Ok(recent);
+            }
+        }
         let read = history::after(self.store.readers(), sequence, withdrawal_id, limit).await;
         read.map_err(|e| database_failure(&e))
     }

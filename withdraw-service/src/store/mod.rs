@@ -20,12 +20,15 @@ mod memory;
 pub mod notifications;
 pub mod payout_rules;
 mod plans;
+mod recent;
 pub mod sandbox;
 mod save;
 mod set;
 mod tables;
 pub mod verification;
 pub mod withdrawals;
+
+use std::sync::Arc;
 
 use cashout_common::db::{Conn, Database, Migrations, Readers};
 use cashout_common::gather::Gather;
@@ -35,7 +38,9 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use book::{Book, Needs};
+use history::Line;
 use plans::Plans;
+use recent::Recent;
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
@@ -55,6 +60,7 @@ pub struct Store {
     /// Reads of one row each that share statements; see `lookups`.
     withdrawals: Option<Gather<lookups::Withdrawals>>,
     changed: watch::Sender<u64>,
+    recent: Arc<Recent>,
 }
 
 impl Store {
@@ -66,9 +72,10 @@ impl Store {
         let database = Database::open(url, MIGRATIONS).await?;
         let writer = Writer::start(database.clone(), WRITE_LOCK);
         let changed = watch::Sender::new(0);
-        let plans = Plans::start(database.clone(), changed.clone())?;
+        let recent = Arc::<Recent>::default();
+        let plans = Plans::start(database.clone(), changed.clone(), recent.clone())?;
         let withdrawals = Gather::on(&database);
-        Ok(Self { database, writer, plans, withdrawals, changed })
+        Ok(Self { database, writer, plans, withdrawals, changed, recent })
     }
 
     /// Connections for reading.
@@ -114,6 +121,13 @@ impl Store {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Lines of history after a sequence that this instance has written lately, up to `limit`; none when the next
+    /// line is not one of them, or is not there yet.
+    #[must_use]
+    pub fn recent(&self, sequence: i64, limit: usize) -> Vec<Line> {
+        self.recent.after(sequence, limit)
     }
 
     /// Closes the readers.

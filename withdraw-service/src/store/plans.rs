@@ -16,6 +16,7 @@ use cashout_common::batch::{self, First};
 use cashout_common::db::{
     Conn, Database, Engine, bounded, close, command, connection_lost, transient,
 };
+use cashout_common::run::apart;
 use cashout_common::writer::{database_failure, redacted};
 use cashout_proto::{Failure, Reason};
 use sqlx::Error;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::book::{Book, Needs};
 use super::load::{begin, version};
 use super::memory::Memory;
+use super::recent::Recent;
 
 /// Most jobs that share a commit.
 const BATCH: usize = 256;
@@ -78,22 +80,23 @@ pub struct Plans {
 
 impl Plans {
     /// Starts the thread; it ends when the last clone is dropped and all jobs are done. Every commit
-    /// counts `changed` up.
-    ///
-    /// A thread of its own: everybody waits for the few trips of a batch, and among the tasks of all
-    /// calls each answer of the database would wait its turn to be seen.
+    /// counts `changed` up, after `recent` has its lines of history.
     ///
     /// # Errors
     /// When the system has no thread for it.
-    pub fn start(database: Database, changed: watch::Sender<u64>) -> std::io::Result<Self> {
-        let (jobs, waiting) = mpsc::channel(QUEUE);
+    pub(super) fn start(
+        database: Database,
+        changed: watch::Sender<u64>,
+        recent: Arc<Recent>,
+    ) -> std::io::Result<Self> {
+        let (jobs, mut waiting) = mpsc::channel(QUEUE);
         let others = Arc::<AtomicU64>::default();
-        let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (seen, others_wrote) = (0, others.clone());
-        let worker =
-            Worker { database, changed, others_wrote, seen, conn: None, memory: None, doubt: None };
-        let named = std::thread::Builder::new().name("cash-outs".to_owned());
-        named.spawn(move || own.block_on(worker.run(waiting)))?;
+        let others_wrote = others.clone();
+        apart("cash-outs", async move || {
+            let told = (changed.clone(), recent.clone());
+            let worker = Worker::new(database.clone(), told, others_wrote.clone());
+            worker.run(&mut waiting).await;
+        })?;
         Ok(Self { jobs, others })
     }
 
@@ -142,6 +145,7 @@ fn stopped() -> Failure {
 struct Worker {
     database: Database,
     changed: watch::Sender<u64>,
+    recent: Arc<Recent>,
     /// How often others of this process wrote, and how often when that was last looked at.
     others_wrote: Arc<AtomicU64>,
     seen: u64,
@@ -154,9 +158,19 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Job>) {
+    /// Knows nothing yet.
+    fn new(
+        database: Database,
+        (changed, recent): (watch::Sender<u64>, Arc<Recent>),
+        others_wrote: Arc<AtomicU64>,
+    ) -> Self {
+        let (seen, conn, memory, doubt) = (0, None, None, None);
+        Self { database, changed, recent, others_wrote, seen, conn, memory, doubt }
+    }
+
+    async fn run(mut self, waiting: &mut mpsc::Receiver<Job>) {
         let mut batch = Vec::new();
-        while batch::next(&mut waiting, &mut batch, BATCH, First::Threads).await {
+        while batch::next(waiting, &mut batch, BATCH, First::Threads).await {
             let turn = self.database.write_turn().await;
             let decided = self.carry_out(&mut batch).await;
             drop(turn);
@@ -278,6 +292,9 @@ impl Worker {
         };
         let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
         self.memory = there.then(|| Memory::after(Some(memory), &book, &needs));
+        if there {
+            self.recent.add(book.changes.lines);
+        }
         Ok(there.then_some(decided))
     }
 
@@ -305,6 +322,8 @@ impl Worker {
         bounded(command(conn, "COMMIT")).await.map_err(Failed::Unknown)?;
         self.doubt = None;
         let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
-        Ok((decided, Memory::after(None, &book, &needs)))
+        let memory = Memory::after(None, &book, &needs);
+        self.recent.add(book.changes.lines);
+        Ok((decided, memory))
     }
 }

@@ -16,6 +16,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{ALICE, BOB, Service, config, failure, manual, reason, wechat};
+use crate::store::{execute, unlock};
 
 #[tokio::test]
 async fn lists_follow_every_filter() -> anyhow::Result<()> {
@@ -201,6 +202,38 @@ async fn the_stream_tells_every_change_once_and_in_order_over_two_instances() ->
         // A live stream does not keep a service from stopping.
         second.stop().await;
         first.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_instance_has_just_written_it_tells_without_a_look_at_the_table()
+-> anyhow::Result<()> {
+    for database in databases("recent").await? {
+        let writer = Service::fresh(&database).await?;
+        let other = writer.sibling().await?;
+        let w = writer.request(100).await?;
+        // So it shows who looks.
+        unlock(&database).await?;
+        execute(&database.url, "UPDATE history SET actor = 'user:1'").await?;
+        let told = async |service: &Service, after_sequence, withdrawal_id| {
+            let request =
+                StreamStatusChangesRequest { after_sequence, withdrawal_id, catch_up_only: true };
+            let mut client = service.client.clone();
+            let mut changes = client.stream_status_changes(request).await?.into_inner();
+            let mut actors = Vec::new();
+            while let Some(change) = changes.message().await? {
+                actors.push(change.actor);
+            }
+            anyhow::Ok(actors)
+        };
+        ensure!(told(&writer, 0, 0).await? == ["user:7", "system"], "{}", database.engine);
+        ensure!(told(&writer, 1, 0).await? == ["system"]);
+        ensure!(told(&writer, 2, 0).await?.is_empty());
+        ensure!(told(&writer, 0, w.id).await? == ["user:1", "user:1"], "of one they are read");
+        ensure!(told(&other, 0, 0).await? == ["user:1", "user:1"], "the other wrote nothing");
+        other.stop().await;
+        writer.stop().await;
     }
     Ok(())
 }

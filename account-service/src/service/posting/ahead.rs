@@ -9,9 +9,8 @@ use cashout_common::writer::redacted;
 use tokio::task::JoinError;
 
 use super::tries::keys_of_refused;
-use super::{Batch, News, REMEMBERED, Results, UnderWay, Worker, WrittenOn, answer};
+use super::{AT_A_STRETCH, Batch, News, REMEMBERED, Results, Told, UnderWay, Worker, WrittenOn};
 use crate::domain::{Command, apply};
-use crate::service::poster::PostError;
 use crate::store::load;
 use crate::store::write::{Ready, Written};
 
@@ -24,7 +23,7 @@ impl Worker {
         if !postgres || self.book.head.version == 0 || !load::at_hand(&self.book, commands) {
             return None;
         }
-        let results = self.compute(commands);
+        let results = self.compute(commands).await;
         if self.book.changes.is_empty() {
             return None;
         }
@@ -62,10 +61,18 @@ impl Worker {
         Ok(known)
     }
 
-    fn compute(&mut self, commands: &[Command]) -> Results {
+    /// What is under way shares this thread, and may have more to send than a socket takes at once.
+    async fn compute(&mut self, commands: &[Command]) -> Results {
         self.book.begin_batch();
         let now_us = self.clock.now_us();
-        commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect()
+        let mut results = Vec::with_capacity(commands.len());
+        for some in commands.chunks(AT_A_STRETCH) {
+            results.extend(some.iter().map(|command| apply(&mut self.book, command, now_us)));
+            if self.under_way.is_some() && results.len() < commands.len() {
+                tokio::task::yield_now().await;
+            }
+        }
+        results
     }
 
     /// Has a batch written while this task does something else. It is sent before that: a task that was only
@@ -91,8 +98,8 @@ impl Worker {
         self.under_way = Some(UnderWay { batch, results, news, writing });
     }
 
-    /// Waits for what is under way and answers it; false when it has to be carried out anew, and what
-    /// was computed after it is worth nothing.
+    /// Waits for what is under way, and keeps for [`Worker::answer`] what to tell its callers; false when it had
+    /// to be carried out anew, and what was computed after it is worth nothing.
     pub(super) async fn settle(&mut self) -> bool {
         match &mut self.under_way {
             Some(under_way) => {
@@ -111,9 +118,7 @@ impl Worker {
             Ok(Ok((conn, Written::Done))) => {
                 self.conn = Some(conn);
                 self.healthy.send_if_modified(|known| !std::mem::replace(known, true));
-                self.tell(&news);
-                let results = results.into_iter().map(|r| r.map_err(PostError::Refused));
-                answer(batch.replies, results.collect());
+                self.told = Some(Told { replies: batch.replies, results, news });
                 return true;
             }
             Ok(Ok((conn, Written::Stale))) => self.conn = Some(conn),

@@ -21,14 +21,18 @@ use crate::domain::{Book, Command, Outcome, Refusal};
 use crate::store::Store;
 use crate::store::write::Written;
 
-/// Most commands that share a commit.
-const BATCH: usize = 1024;
+/// Most commands that share a commit: so many take about 200 KB of a statement, which a local socket takes at
+/// once (208 KB). Of more, the rest would wait until this thread has computed the next batch, and the database
+/// for the rest.
+const BATCH: usize = 768;
 /// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
 /// who wait for each other's answers would otherwise move in step, all of them in one batch: the
 /// processors would wait while the database works, and the database while callers are answered.
 const AT_ONCE: usize = 128;
 /// So many are worth computing while a batch is under way: who comes after them waits for the next one.
 const AHEAD: usize = 64;
+/// So many are computed before the connection is looked after again, while a batch is under way.
+const AT_A_STRETCH: usize = 64;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
 /// How soon a database that was away is asked again.
@@ -58,7 +62,14 @@ struct News {
     schedules: bool,
 }
 
-/// The one task that moves money.
+/// A batch that was written, whose callers are still to be told.
+struct Told {
+    replies: Vec<Reply>,
+    results: Results,
+    news: News,
+}
+
+/// The one who moves money.
 pub(super) struct Worker {
     store: Store,
     clock: Clock,
@@ -68,39 +79,48 @@ pub(super) struct Worker {
     book: Book,
     conn: Option<Conn>,
     under_way: Option<UnderWay>,
+    told: Option<Told>,
 }
+
+/// Where it is told that something is there: the newest entry, a hold to be released by itself, whether the
+/// database takes what it is given.
+pub(super) type Announced = (watch::Sender<i64>, watch::Sender<()>, watch::Sender<bool>);
 
 impl Worker {
     /// Remembers nothing yet.
     pub(super) fn new(
         store: Store,
         clock: Clock,
-        announce: watch::Sender<i64>,
-        schedule: watch::Sender<()>,
-        healthy: watch::Sender<bool>,
+        (announce, schedule, healthy): Announced,
     ) -> Self {
-        let book = Book::default();
-        Self { store, clock, announce, schedule, healthy, book, conn: None, under_way: None }
+        let (book, conn, under_way, told) = (Book::default(), None, None, None);
+        Self { store, clock, announce, schedule, healthy, book, conn, under_way, told }
     }
 
     /// Works until nobody can ask any more and everything that waits is done.
-    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+    pub(super) async fn run(mut self, waiting: &mut mpsc::Receiver<Request>) {
         let mut taken = Vec::new();
-        while self.receive(&mut waiting, &mut taken).await {
+        while self.receive(waiting, &mut taken).await {
             let (commands, replies): (Vec<_>, Vec<_>) =
                 taken.drain(..).map(|r: Request| (r.command, r.reply)).unzip();
             let batch = Batch { commands, replies };
             let turn = self.store.database().write_turn().await;
             match self.start(&batch.commands).await {
-                Some(computed) => self.write_on(batch, computed).await,
+                // First the database has something to do again, then callers are told.
+                Some(computed) => {
+                    self.write_on(batch, computed).await;
+                    self.answer();
+                }
                 None => {
                     self.settle().await;
+                    self.answer();
                     self.carry_out(batch).await;
                 }
             }
             drop(turn);
         }
         self.settle().await;
+        self.answer();
         if let Some(conn) = self.conn {
             close(conn).await;
         }
@@ -119,9 +139,13 @@ impl Worker {
                 break;
             }
             tokio::select! {
-                written = &mut under_way.writing => drop(self.written(written).await),
+                written = &mut under_way.writing => {
+                    self.written(written).await;
+                    self.answer();
+                }
                 more = waiting.recv_many(taken, missing) => if more == 0 {
                     self.settle().await;
+                    self.answer();
                 }
             }
         }
@@ -171,6 +195,14 @@ impl Worker {
         let mut holds = self.book.changes.holds.iter().filter_map(|key| self.book.hold(key));
         let schedules = holds.any(|hold| hold.release_at > 0);
         News { newest: self.book.head.last_entry_id, schedules }
+    }
+
+    /// Tells the callers of what was written last, if they are not told yet.
+    fn answer(&mut self) {
+        if let Some(Told { replies, results, news }) = self.told.take() {
+            self.tell(&news);
+            answer(replies, results.into_iter().map(|r| r.map_err(PostError::Refused)).collect());
+        }
     }
 
     fn tell(&self, news: &News) {

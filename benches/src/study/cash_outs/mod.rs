@@ -1,6 +1,7 @@
-//! Whole cash-outs (request, approval, paid by the sandbox) in a second, of ours and of a textbook service on the
-//! textbook ledger: each through its own API and through a gateway, which is ours in both cases. The four take
-//! turns; the two doors of a system lead into the same processes.
+//! Whole cash-outs (request, approval, paid by the sandbox) in a second, of ours and of two textbook services on
+//! the textbook ledger: a careful one, which has the same on record, and a plain one, which has less. Each through
+//! its own API and through a gateway, which is ours in all cases. The six take turns; the two doors of a system
+//! lead into the same processes.
 //!
 //! Must not know: how a cash-out is carried out.
 
@@ -32,7 +33,8 @@ const GATEWAY_COST: Number = Number::Permille(400);
 /// One way to take money out, and what it showed.
 struct Subject {
     name: &'static str,
-    ours: bool,
+    /// Whose, by place.
+    system: usize,
     way: Way,
     rounds: Vec<Round>,
 }
@@ -40,14 +42,19 @@ struct Subject {
 /// Carries the study out.
 pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
     let (engine, seed) = (bench.engine, bench.effort.seed);
-    let ours = System::ours(engine, "studycashours", seed).await?;
-    let textbook = System::textbook(engine, "studycashtextbook", seed).await?;
-    let subject = |name, ours, way| Subject { name, ours, way, rounds: vec![] };
+    let systems = [
+        ("ours", System::ours(engine, "studycashours", seed).await?),
+        ("careful textbook", System::textbook(engine, "studycashcareful", seed, true).await?),
+        ("textbook", System::textbook(engine, "studycashtextbook", seed, false).await?),
+    ];
+    let subject = |name, system, way| Subject { name, system, way, rounds: vec![] };
     let mut subjects = [
-        subject("gRPC", true, Way::Grpc),
-        subject("gateway", true, Way::Gateway),
-        subject("textbook", false, Way::Grpc),
-        subject("textbook behind the gateway", false, Way::Gateway),
+        subject("gRPC", 0, Way::Grpc),
+        subject("gateway", 0, Way::Gateway),
+        subject("careful textbook", 1, Way::Grpc),
+        subject("careful textbook behind the gateway", 1, Way::Gateway),
+        subject("textbook", 2, Way::Grpc),
+        subject("textbook behind the gateway", 2, Way::Gateway),
     ];
     let length = Duration::from_millis(bench.effort.round_ms);
     for turn in 0..u64::from(bench.effort.rounds) {
@@ -56,26 +63,27 @@ pub async fn run(bench: &Bench<'_>) -> anyhow::Result<Shown> {
             order.reverse();
         }
         for one in order {
-            let system = if one.ours { &ours } else { &textbook };
+            let (_, system) = systems.get(one.system).context("a system")?;
             let done = round(system, one.way, engine, seed.wrapping_add(turn), length).await;
             one.rounds.push(done.with_context(|| format!("through {}", one.name))?);
         }
     }
-    let mut shown = Shown { findings: findings(&subjects, &ours, &textbook), ..Shown::default() };
-    let whole = |of_ours: bool| {
-        let rounds = subjects.iter().filter(|s| s.ours == of_ours).flat_map(|s| &s.rounds);
-        rounds.map(|round| round.whole).sum::<u64>()
-    };
-    end(engine, ours, "ours", (whole(true), 0), &mut shown).await?;
-    end(engine, textbook, "textbook", (whole(false), 0), &mut shown).await?;
+    let parts = systems.each_ref().map(|(_, s)| s.parts.iter().map(|p| p.name).collect());
+    let mut shown = Shown { findings: findings(&subjects, &parts), ..Shown::default() };
+    for (place, (name, system)) in systems.into_iter().enumerate() {
+        let rounds = subjects.iter().filter(|s| s.system == place).flat_map(|s| &s.rounds);
+        let whole = rounds.map(|round| round.whole).sum();
+        end(engine, system, name, (whole, 0), &mut shown).await?;
+    }
     Ok(shown)
 }
 
-fn findings(subjects: &[Subject; 4], ours: &System, textbook: &System) -> Vec<Finding> {
+/// What the rounds showed; `parts` are the names of each system's.
+fn findings(subjects: &[Subject; 6], parts: &[Vec<&str>; 3]) -> Vec<Finding> {
     let of = |subject: &Subject, figure: fn(&Round) -> u64| {
         median(subject.rounds.iter().map(figure).collect())
     };
-    let [grpc, gateway, baseline, guarded] = subjects;
+    let [grpc, gateway, careful, careful_guarded, plain, plain_guarded] = subjects;
     let times = |above: &Subject, baseline: &Subject| {
         let pairs = above.rounds.iter().zip(&baseline.rounds);
         let ratios = pairs.map(|(a, b)| (a.per_second * 100).checked_div(b.per_second));
@@ -86,9 +94,16 @@ fn findings(subjects: &[Subject; 4], ours: &System, textbook: &System) -> Vec<Fi
         (less * 1000).checked_div(g.per_second).unwrap_or_default()
     });
     let mut all = vec![
-        Finding::new("through gRPC, × textbook", times(grpc, baseline)).at_least(FASTER),
-        Finding::new("through the gateway, × textbook", times(gateway, baseline)).at_least(FASTER),
-        Finding::new("both through the gateway, × textbook", times(gateway, guarded)),
+        Finding::new("through gRPC, × careful textbook", times(grpc, careful)).at_least(FASTER),
+        Finding::new("through the gateway, × careful textbook", times(gateway, careful))
+            .at_least(FASTER),
+        Finding::new(
+            "both through the gateway, × careful textbook",
+            times(gateway, careful_guarded),
+        ),
+        Finding::new("through gRPC, × textbook", times(grpc, plain)),
+        Finding::new("through the gateway, × textbook", times(gateway, plain)),
+        Finding::new("both through the gateway, × textbook", times(gateway, plain_guarded)),
         Finding::new(
             "the gateway's cost, of the gRPC throughput",
             permille(median(lost.collect()), 1000),
@@ -101,9 +116,8 @@ fn findings(subjects: &[Subject; 4], ours: &System, textbook: &System) -> Vec<Fi
         all.push(Finding::new(format!("{name}: whole cash-outs"), rate));
         let p50 = Number::Us(of(subject, |r| r.p50_us));
         all.push(Finding::new(format!("{name}: request to paid, p50"), p50));
-        let system = if subject.ours { ours } else { textbook };
-        let parts = system.parts.iter().map(|part| part.name).chain(["database", "client"]);
-        for (at, part) in parts.enumerate() {
+        let own = parts.get(subject.system).into_iter().flatten().copied();
+        for (at, part) in own.chain(["database", "client"]).enumerate() {
             let spent = subject.rounds.iter().filter_map(|r| r.cpu_us.get(at).copied());
             let spent = Number::Us(median(spent.collect()));
             all.push(Finding::new(format!("{name}: CPU per cash-out, {part}"), spent));

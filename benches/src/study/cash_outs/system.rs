@@ -85,23 +85,25 @@ impl System {
         Ok(Self { parts, ledger: clients, watch: Arc::new(watch), tokens, databases })
     }
 
-    /// The textbook, on fresh databases named after `name`.
-    pub async fn textbook(engine: &Engine, name: &str, seed: u64) -> anyhow::Result<Self> {
+    /// A textbook, the careful one or the plain, on fresh databases named after `name`.
+    pub async fn textbook(
+        engine: &Engine,
+        name: &str,
+        seed: u64,
+        careful: bool,
+    ) -> anyhow::Result<Self> {
         let databases = fresh(engine, name).await?;
         let [(_, ledger_url), (_, url)] = &databases;
         let own = std::env::current_exe()?;
         let start =
             |arguments: &[&str]| tokio::task::block_in_place(|| Process::start(&own, arguments));
         let ledger = start(&["baseline", "--listen", ANY_PORT, "--database-url", ledger_url])?;
-        let (listen, database) = (["--listen", ANY_PORT], ["--database-url", url]);
-        let to = ["--ledger", ledger.address.as_str()];
-        let words: Vec<&str> = ["baseline-cash-outs"]
-            .iter()
-            .chain(&listen)
-            .chain(&database)
-            .chain(&to)
-            .copied()
-            .collect();
+        let people = PEOPLE.to_string();
+        let mut words = vec!["baseline-cash-outs", "--listen", ANY_PORT, "--database-url", url];
+        words.extend(["--ledger", ledger.address.as_str()]);
+        if careful {
+            words.extend(["--people", people.as_str()]);
+        }
         let cash_outs = start(&words)?;
         let (gateway, tokens) = guarded(&ledger.address, &cash_outs.address)?;
         ready(&gateway.address).await?;

@@ -2,10 +2,13 @@
 //! textbook ledger and with the contract of the real service as far as a whole cash-out needs it.
 //!
 //! It is as good as its shape allows: no more steps than are needed, workers woken at once, followers
-//! told without a look at the database. It does less than the real service: no limits per day, no look
-//! at the payee's binding, no numbers that are hard to guess, no digest of what is approved, no notes of
-//! every call to a provider, no leases, no recovery of what a stop has interrupted.
+//! told without a look at the database. There are two of it (decision 0026). The plain one has no limit per
+//! day, no payee, no digest of what is approved, no notes of calls to a provider, and places a hold before
+//! anything is written of it: what a stop has interrupted is lost. The careful one has all of that on
+//! record before anybody outside is asked, as the real service promises. Neither has numbers that are hard
+//! to guess, stored replies, leases, or somebody who goes on with what a stop has interrupted.
 
+mod careful;
 mod steps;
 mod store;
 
@@ -44,10 +47,15 @@ struct Textbook {
     approved: mpsc::UnboundedSender<CashOut>,
 }
 
-/// Serves over an empty database and a textbook ledger until SIGTERM.
-pub async fn serve(listen: SocketAddr, url: &str, ledger: &str) -> anyhow::Result<()> {
+/// Serves over an empty database and a textbook ledger until SIGTERM; with people, carefully.
+pub async fn serve(
+    listen: SocketAddr,
+    url: &str,
+    ledger: &str,
+    people: Option<i64>,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| listen.to_string())?;
-    let steps = Steps::open(url, channel(ledger)?, Clock::system()).await?;
+    let steps = Steps::open(url, channel(ledger)?, Clock::system(), people).await?;
     let steps = Arc::new(steps);
     let (approved, waiting) = mpsc::unbounded_channel();
     tokio::spawn(work(steps.clone(), waiting));

@@ -1,6 +1,6 @@
 //! The steps of a textbook cash-out, each one transaction that is durable before the next begins:
 //! request (the hold is placed, then the row written), approve, claim, the sandbox's booking, paid (the
-//! hold is settled, then the row written).
+//! hold is settled, then the row written). Where the careful service does more, see `careful`.
 //!
 //! Must not know: gRPC, or who calls a step.
 
@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::careful;
 use super::store::{self, Books, CashOut};
 use crate::baseline::store::Work;
 use crate::load::request;
@@ -24,24 +25,31 @@ const BEHIND: usize = 65_536;
 /// What every step works with.
 pub struct Steps {
     books: Books,
-    ledger: AccountServiceClient<Channel>,
+    pub(super) ledger: AccountServiceClient<Channel>,
     clock: Clock,
     changes: broadcast::Sender<pb::StatusChange>,
+    careful: bool,
 }
 
 /// What happens to a cash-out, and who does it.
-struct Change<'a> {
-    from: pb::Status,
-    to: pb::Status,
-    actor: &'a str,
+pub(super) struct Change<'a> {
+    pub(super) from: pb::Status,
+    pub(super) to: pb::Status,
+    pub(super) actor: &'a str,
 }
 
 impl Steps {
-    /// Over an empty database.
-    pub async fn open(url: &str, ledger: Channel, clock: Clock) -> anyhow::Result<Self> {
+    /// Over an empty database; with people, carefully, and these have a place where they are paid.
+    pub async fn open(
+        url: &str,
+        ledger: Channel,
+        clock: Clock,
+        people: Option<i64>,
+    ) -> anyhow::Result<Self> {
         let (changes, _) = broadcast::channel(BEHIND);
         let ledger = AccountServiceClient::new(ledger);
-        Ok(Self { books: Books::open(url).await?, ledger, clock, changes })
+        let books = Books::open(url, people).await?;
+        Ok(Self { books, ledger, clock, changes, careful: people.is_some() })
     }
 
     /// Follows all changes from now on.
@@ -54,28 +62,13 @@ impl Steps {
         &self,
         asked: &pb::RequestWithdrawalRequest,
     ) -> Result<(CashOut, bool), Status> {
-        let pb::RequestWithdrawalRequest { user_id, apply_minor, method, .. } = *asked;
-        let request_key = format!("{user_id}:{}", asked.key);
-        let hold = request::place(hold_key(&request_key), user_id, apply_minor);
-        self.ledger.clone().place_hold(hold).await?;
-        let now_us = self.clock.now_us();
-        let content = format!("{apply_minor}:{method}:{}", asked.remark);
-        let new = CashOut {
-            id: 0,
-            digest: digest(&[content.as_bytes()]).to_vec(),
-            cash_sn: uuid::Uuid::now_v7().simple().to_string(),
-            request_key,
-            user_id,
-            apply: apply_minor,
-            method: i64::from(method),
-            status: i64::from(pb::Status::InReview as i32),
-            trade_no: String::new(),
-            third_trade_no: String::new(),
-            created_at: now_us,
-            updated_at: now_us,
-            paid_at: 0,
-        };
-        let mut work = self.books.begin().await.map_err(failed)?;
+        let new = self.asked(asked);
+        if self.careful {
+            return self.request_carefully(new).await;
+        }
+        let hold = request::place(hold_key(&new.request_key), new.user_id, new.apply);
+        self.ledger().place_hold(hold).await?;
+        let mut work = self.begin().await?;
         let written = written(&mut work, &new).await;
         let (row, change) = work.end(written).await?;
         let replayed = change.is_none();
@@ -83,9 +76,31 @@ impl Steps {
         Ok((row, replayed))
     }
 
+    fn asked(&self, asked: &pb::RequestWithdrawalRequest) -> CashOut {
+        let pb::RequestWithdrawalRequest { user_id, apply_minor, method, .. } = *asked;
+        let now_us = self.now_us();
+        let content = format!("{apply_minor}:{method}:{}", asked.remark);
+        CashOut {
+            id: 0,
+            digest: digest(&[content.as_bytes()]).to_vec(),
+            cash_sn: uuid::Uuid::now_v7().simple().to_string(),
+            request_key: format!("{user_id}:{}", asked.key),
+            user_id,
+            apply: apply_minor,
+            method: i64::from(method),
+            payee_id: String::new(),
+            status: i64::from(pb::Status::InReview as i32),
+            trade_no: String::new(),
+            third_trade_no: String::new(),
+            created_at: now_us,
+            updated_at: now_us,
+            paid_at: 0,
+        }
+    }
+
     /// Another person approves.
     pub async fn approve(&self, id: i64, reviewer: i64) -> Result<CashOut, Failure> {
-        let mut work = self.books.begin().await.map_err(failed)?;
+        let mut work = self.begin().await?;
         let approved = self.approved(&mut work, id, reviewer).await;
         let (row, change) = work.end(approved).await?;
         self.tell(Some(change));
@@ -102,7 +117,11 @@ impl Steps {
         if row.user_id == reviewer {
             return Err(Failure::new(Reason::SelfReview, "another person must decide on it"));
         }
-        let row = CashOut { updated_at: self.clock.now_us(), ..row };
+        let now_us = self.now_us();
+        if self.careful {
+            careful::reviewed(work, &row, reviewer, now_us).await?;
+        }
+        let row = CashOut { updated_at: now_us, ..row };
         let actor = &format!("user:{reviewer}");
         changed(work, row, Change { from: pb::Status::InReview, to: pb::Status::Approved, actor })
             .await
@@ -110,25 +129,38 @@ impl Steps {
 
     /// Pays what was approved: claimed under a number, booked by the sandbox, settled, paid.
     pub async fn pay(&self, row: CashOut) -> Result<(), Status> {
+        if self.careful {
+            return self.pay_carefully(row).await;
+        }
         let trade_no = format!("{}1", row.cash_sn);
-        let claimed = CashOut { trade_no, updated_at: self.clock.now_us(), ..row };
+        let claimed = CashOut { trade_no, updated_at: self.now_us(), ..row };
         let (from, to) = (pb::Status::Approved, pb::Status::Paying);
         let claimed = self.step(claimed, Change { from, to, actor: "system" }).await?;
 
-        let third_trade_no = format!("SB{}", claimed.trade_no);
-        let mut work = self.books.begin().await.map_err(failed)?;
-        let booked = store::pay(&mut work, &claimed, &third_trade_no).await.map_err(failed);
-        work.end(booked).await?;
+        let third_trade_no = self.sandbox(&claimed).await?;
 
-        let hold = hold_key(&claimed.request_key);
-        let settle = request::settle(format!("settle:{hold}"), hold, claimed.apply);
-        self.ledger.clone().settle_hold(settle).await?;
+        self.settle(&hold_key(&claimed.request_key), claimed.apply).await?;
 
-        let now_us = self.clock.now_us();
+        let now_us = self.now_us();
         let paid = CashOut { third_trade_no, updated_at: now_us, paid_at: now_us, ..claimed };
         let (from, to) = (pb::Status::Paying, pb::Status::Paid);
         self.step(paid, Change { from, to, actor: "system" }).await?;
         Ok(())
+    }
+
+    /// The sandbox books a payout; gives its number of it.
+    pub(super) async fn sandbox(&self, claimed: &CashOut) -> Result<String, Failure> {
+        let third_trade_no = format!("SB{}", claimed.trade_no);
+        let mut work = self.begin().await?;
+        let booked = store::pay(&mut work, claimed, &third_trade_no).await.map_err(failed);
+        work.end(booked).await?;
+        Ok(third_trade_no)
+    }
+
+    /// The hold's money leaves.
+    pub(super) async fn settle(&self, hold: &str, amount_minor: i64) -> Result<(), Status> {
+        let settle = request::settle(format!("settle:{hold}"), hold.to_owned(), amount_minor);
+        self.ledger().settle_hold(settle).await.map(drop)
     }
 
     /// A cash-out as it is now.
@@ -136,16 +168,29 @@ impl Steps {
         self.books.read(id).await.map_err(failed)?.ok_or_else(not_found)
     }
 
-    async fn step(&self, row: CashOut, change: Change<'_>) -> Result<CashOut, Failure> {
-        let mut work = self.books.begin().await.map_err(failed)?;
+    /// A change of status and nothing else.
+    pub(super) async fn step(&self, row: CashOut, change: Change<'_>) -> Result<CashOut, Failure> {
+        let mut work = self.begin().await?;
         let done = changed(&mut work, row, change).await;
         let (row, change) = work.end(done).await?;
         self.tell(Some(change));
         Ok(row)
     }
 
+    pub(super) async fn begin(&self) -> Result<Work, Failure> {
+        self.books.begin().await.map_err(failed)
+    }
+
+    pub(super) fn ledger(&self) -> AccountServiceClient<Channel> {
+        self.ledger.clone()
+    }
+
+    pub(super) fn now_us(&self) -> i64 {
+        self.clock.now_us()
+    }
+
     /// Tells the followers of what is committed; without any nobody is told.
-    fn tell(&self, change: Option<pb::StatusChange>) {
+    pub(super) fn tell(&self, change: Option<pb::StatusChange>) {
         if let Some(change) = change {
             let _ = self.changes.send(change);
         }
@@ -153,7 +198,7 @@ impl Steps {
 }
 
 /// Writes a new cash-out with its first line of history, or finds the one that used its key.
-async fn written(
+pub(super) async fn written(
     work: &mut Work,
     new: &CashOut,
 ) -> Result<(CashOut, Option<pb::StatusChange>), Failure> {
@@ -171,7 +216,7 @@ async fn written(
 }
 
 /// Writes a change of status with its line of history, if the status is still the one before.
-async fn changed(
+pub(super) async fn changed(
     work: &mut Work,
     row: CashOut,
     Change { from, to, actor }: Change<'_>,
@@ -199,11 +244,12 @@ fn line(sequence: i64, from: pb::Status, row: &CashOut, actor: &str) -> pb::Stat
     }
 }
 
-fn hold_key(request_key: &str) -> String {
-    format!("cash:{request_key}")
+/// The key of a hold, made of one that is unique to its cash-out.
+pub(super) fn hold_key(unique: &str) -> String {
+    format!("cash:{unique}")
 }
 
-fn failed(error: sqlx::Error) -> Failure {
+pub(super) fn failed(error: sqlx::Error) -> Failure {
     database_failure(&error)
 }
 

@@ -8,6 +8,7 @@ use cashout_common::clock::Clock;
 use cashout_common::peer::channel;
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
 use cashout_proto::withdraw::v1 as pb;
+use cashout_testing::TestDatabase;
 use tokio::sync::broadcast;
 use tonic::Code;
 
@@ -18,9 +19,10 @@ use crate::surface;
 
 /// Both services on one engine; the databases live as long as this value.
 struct Stack {
-    _databases: [cashout_testing::TestDatabase; 2],
+    _databases: [TestDatabase; 2],
     ledger: AccountServiceClient<tonic::transport::Channel>,
     steps: Steps,
+    careful: bool,
 }
 
 impl Stack {
@@ -31,25 +33,36 @@ impl Stack {
     }
 }
 
-/// One of each engine, with person 7 and 500 minor units.
+/// Plain and careful on each engine, with person 7 and 500 minor units.
 async fn stacks(name: &str) -> anyhow::Result<Vec<Stack>> {
-    let ledgers = cashout_testing::databases(&format!("{name}_ledger")).await?;
-    let books = cashout_testing::databases(&format!("{name}_books")).await?;
     let mut stacks = Vec::new();
-    for (ledger, books) in ledgers.into_iter().zip(books) {
-        let listen: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let server = baseline::Textbook::open(&ledger.url, Clock::system()).await?;
-        tokio::spawn(surface::serve("baseline", listen, server));
-        let to = channel(&format!("http://{listen}"))?;
-        let mut client = AccountServiceClient::new(to.clone());
-        while client.open_account(open(7)).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    for (how, people) in [("plain", None), ("careful", Some(9))] {
+        let ledgers = cashout_testing::databases(&format!("{name}_{how}_ledger")).await?;
+        let books = cashout_testing::databases(&format!("{name}_{how}_books")).await?;
+        for (ledger, books) in ledgers.into_iter().zip(books) {
+            stacks.push(stack(ledger, books, people).await?);
         }
-        client.post_transfer(credit("income".into(), 7, 500)).await?;
-        let steps = Steps::open(&books.url, to, Clock::system()).await?;
-        stacks.push(Stack { _databases: [ledger, books], ledger: client, steps });
     }
     Ok(stacks)
+}
+
+async fn stack(
+    ledger: TestDatabase,
+    books: TestDatabase,
+    people: Option<i64>,
+) -> anyhow::Result<Stack> {
+    let listen: SocketAddr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let server = baseline::Textbook::open(&ledger.url, Clock::system()).await?;
+    tokio::spawn(surface::serve("baseline", listen, server));
+    let to = channel(&format!("http://{listen}"))?;
+    let mut client = AccountServiceClient::new(to.clone());
+    while client.open_account(open(7)).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    client.post_transfer(credit("income".into(), 7, 500)).await?;
+    let steps = Steps::open(&books.url, to, Clock::system(), people).await?;
+    let careful = people.is_some();
+    Ok(Stack { _databases: [ledger, books], ledger: client, steps, careful })
 }
 
 fn asked(key: &str, apply_minor: i64) -> pb::RequestWithdrawalRequest {
@@ -74,10 +87,14 @@ async fn a_cash_out_is_held_then_approved_then_paid_and_each_step_is_told() -> a
         let now = super::shown(&stack.steps.read(row.id).await?);
         assert_eq!(now.status(), pb::Status::Paid);
         assert!(now.paid_at_us > 0 && !now.trade_no.is_empty() && !now.third_trade_no.is_empty());
-        for status in
-            [pb::Status::InReview, pb::Status::Approved, pb::Status::Paying, pb::Status::Paid]
-        {
-            assert_eq!(next(&mut changes), Some(status));
+        use pb::Status::{Approved, InReview, Paid, Paying, Requested, Settling};
+        let told: &[pb::Status] = if stack.careful {
+            &[Requested, InReview, Approved, Paying, Settling, Paid]
+        } else {
+            &[InReview, Approved, Paying, Paid]
+        };
+        for status in told {
+            assert_eq!(next(&mut changes), Some(*status));
         }
         // Paying again what was approved once changes nothing.
         assert!(stack.steps.pay(approved).await.is_err());
@@ -109,6 +126,44 @@ async fn nobody_takes_what_is_not_there_or_approves_their_own_or_twice() -> anyh
         assert!(stack.steps.approve(row.id, 9).await.is_err());
         assert!(stack.steps.approve(row.id + 1, 9).await.is_err());
         assert_eq!(stack.balance(7).await?, (0, 500));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_careful_one_has_on_record_what_it_asks_of_others_before_it_asks() -> anyhow::Result<()>
+{
+    for mut stack in stacks("textbook_records").await?.into_iter().filter(|stack| stack.careful) {
+        let mut changes = stack.steps.follow();
+        let (row, _) = stack.steps.request(&asked("a", 200)).await?;
+        let approved = stack.steps.approve(row.id, 9).await?;
+        // The ledger is away: nobody answers the request, and nobody settles.
+        stack.steps.ledger = AccountServiceClient::new(channel("http://127.0.0.1:1")?);
+        assert!(stack.steps.request(&asked("b", 100)).await.is_err());
+        assert!(stack.steps.pay(approved).await.is_err());
+        use pb::Status::{Approved, InReview, Paying, Requested, Settling};
+        for status in [Requested, InReview, Approved, Requested, Paying, Settling] {
+            assert_eq!(next(&mut changes), Some(status));
+        }
+        assert_eq!(next(&mut changes), None);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_careful_one_declines_what_the_ledger_refuses_and_keeps_the_days_limit()
+-> anyhow::Result<()> {
+    for stack in stacks("textbook_limits").await?.into_iter().filter(|stack| stack.careful) {
+        let mut changes = stack.steps.follow();
+        assert!(stack.steps.request(&asked("a", 501)).await.is_err(), "there are 500");
+        assert_eq!(next(&mut changes), Some(pb::Status::Requested));
+        assert_eq!(next(&mut changes), Some(pb::Status::Declined));
+        assert!(stack.steps.request(&asked("a", 501)).await.is_err());
+        assert!(stack.steps.request(&asked("b", 10_000_001)).await.is_err(), "over the limit");
+        assert_eq!(next(&mut changes), None, "what is over the limit leaves nothing");
+        let unbound = pb::RequestWithdrawalRequest { user_id: 10, ..asked("c", 1) };
+        assert!(stack.steps.request(&unbound).await.is_err(), "nobody knows where to pay them");
+        assert_eq!(next(&mut changes), None);
     }
     Ok(())
 }

@@ -1,18 +1,28 @@
 //! The textbook cash-outs' database: written like the textbook ledger's, one transaction per step, and
 //! read through a pool like the real service's. Must not know: what a status allows.
 
-use cashout_common::db::{Database, Readers};
+pub mod records;
+
+use cashout_common::db::{Database, Engine, Readers};
 use cashout_common::on_engine;
+use cashout_common::writer::database_failure;
 use sqlx::Error;
 
 use crate::baseline::store::{Store, Work};
 
-const POSTGRES: &str = include_str!("../../../../migrations/postgres/0002_textbook_cash_outs.sql");
-const SQLITE: &str = include_str!("../../../../migrations/sqlite/0002_textbook_cash_outs.sql");
+macro_rules! migration {
+    ($engine:literal, $name:literal) => {
+        include_str!(concat!("../../../../../migrations/", $engine, "/", $name, ".sql"))
+    };
+}
+const POSTGRES: &str = migration!("postgres", "0002_textbook_cash_outs");
+const SQLITE: &str = migration!("sqlite", "0002_textbook_cash_outs");
+const RECORDS_POSTGRES: &str = migration!("postgres", "0003_textbook_records");
+const RECORDS_SQLITE: &str = migration!("sqlite", "0003_textbook_records");
 
 const NEW: &str = "INSERT INTO cash_out (request_key, digest, cash_sn, user_id, apply, method, \
-    status, trade_no, third_trade_no, created_at, updated_at, paid_at) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, '', '', $8, $8, 0) \
+    payee_id, status, trade_no, third_trade_no, created_at, updated_at, paid_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', '', $9, $9, 0) \
     ON CONFLICT (request_key) DO NOTHING RETURNING *";
 const BY_KEY: &str = "SELECT * FROM cash_out WHERE request_key = $1";
 const BY_ID: &str = "SELECT * FROM cash_out WHERE id = $1";
@@ -34,6 +44,7 @@ pub struct CashOut {
     pub user_id: i64,
     pub apply: i64,
     pub method: i64,
+    pub payee_id: String,
     pub status: i64,
     pub trade_no: String,
     pub third_trade_no: String,
@@ -49,9 +60,15 @@ pub struct Books {
 }
 
 impl Books {
-    /// Makes the tables in an empty database.
-    pub async fn open(url: &str) -> anyhow::Result<Self> {
+    /// Makes the tables in an empty database, and those of the careful service when there are people to
+    /// be careful with.
+    pub async fn open(url: &str, people: Option<i64>) -> anyhow::Result<Self> {
         let store = Store::with_tables(url, SQLITE, POSTGRES).await?;
+        if let Some(people) = people {
+            let mut work = store.begin().await?;
+            let made = records(&mut work, people).await.map_err(|error| database_failure(&error));
+            work.end(made).await?;
+        }
         let readers = Database::open_read_only(url).await?.readers().clone();
         Ok(Self { store, readers })
     }
@@ -67,11 +84,19 @@ impl Books {
     }
 }
 
+async fn records(work: &mut Work, people: i64) -> Result<(), Error> {
+    match work.conn() {
+        Engine::Sqlite(c) => sqlx::raw_sql(RECORDS_SQLITE).execute(&mut *c).await.map(drop)?,
+        Engine::Postgres(c) => sqlx::raw_sql(RECORDS_POSTGRES).execute(&mut *c).await.map(drop)?,
+    }
+    records::bind(work, people).await
+}
+
 /// Writes a cash-out, unless one with its key is there: then nothing is written. Its id is given.
 pub async fn insert(work: &mut Work, new: &CashOut) -> Result<Option<CashOut>, Error> {
     on_engine!(work.conn(), c => sqlx::query_as(NEW).bind(&new.request_key).bind(&new.digest)
-        .bind(&new.cash_sn).bind(new.user_id).bind(new.apply).bind(new.method).bind(new.status)
-        .bind(new.created_at).fetch_optional(&mut *c).await)
+        .bind(&new.cash_sn).bind(new.user_id).bind(new.apply).bind(new.method)
+        .bind(&new.payee_id).bind(new.status).bind(new.created_at).fetch_optional(&mut *c).await)
 }
 
 /// The cash-out that used a key.
