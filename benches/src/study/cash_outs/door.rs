@@ -4,6 +4,7 @@
 //!
 //! Must not know: how callers are counted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use cashout_common::actor::ACTOR;
 use cashout_proto::withdraw::v1 as pb;
 use cashout_proto::withdraw::v1::withdraw_service_client::WithdrawServiceClient;
 use http::Method;
+use serde::Deserialize;
 use tonic::Request;
 use tonic::transport::Channel;
 
@@ -30,6 +32,28 @@ pub enum Door {
     Grpc(WithdrawServiceClient<Channel>),
     /// Through the gateway, with a token of each person and the reviewer's last.
     Gateway(Http, Arc<[String]>),
+}
+
+/// What a caller wants to know of the gateway's documents.
+#[derive(Deserialize)]
+struct Document<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+    attributes: Attributes,
+}
+
+#[derive(Deserialize)]
+struct Attributes {
+    cash_status: u64,
+}
+
+#[derive(Deserialize)]
+struct Reviewed {
+    result: HashMap<String, String>,
 }
 
 impl Door {
@@ -83,20 +107,20 @@ async fn whole_json(
         r#"{{"data":{{"attributes":{{"cash_apply_amount":"0.01","cash_type":{METHOD}}}}}}}"#
     );
     let ask = Ask { method: Method::POST, path: "/api/wallet/cash", token, key, body };
-    let answer = http.ask(ask).await?;
-    let id = answer.pointer("/data/id").and_then(|id| id.as_str()).context("no id")?.to_owned();
+    let made: Document<Made> = http.ask(ask).await?;
+    let id = made.data.id;
     let paid = watch.end_of(id.parse()?);
     let body = format!(r#"{{"ids":[{id}],"cash_status":2,"remark":""}}"#);
     let path = "/api/wallet/cash/review";
     let review = Ask { method: Method::POST, path, token: reviewer, key: "", body };
-    let answer = http.ask(review).await?;
-    let result = answer.pointer(&format!("/data/result/{id}")).and_then(|r| r.as_str());
-    anyhow::ensure!(result == Some("success"), "the review of {id} says {answer}");
+    let reviewed: Document<Reviewed> = http.ask(review).await?;
+    let result = reviewed.data.result.get(&id);
+    anyhow::ensure!(result.is_some_and(|r| r == "success"), "the review of {id} says {result:?}");
     paid.seen().await?;
     let path = &format!("/api/wallet/cash/{id}");
     let look = Ask { method: Method::GET, path, token, key: "", body: String::new() };
-    let now = http.ask(look).await?;
-    let status = now.pointer("/data/attributes/cash_status").and_then(|s| s.as_u64());
-    anyhow::ensure!(status == Some(PAID), "{id} is {now}");
+    let now: Document<Made> = http.ask(look).await?;
+    let status = now.data.attributes.cash_status;
+    anyhow::ensure!(status == PAID, "{id} has the status {status}");
     Ok(())
 }

@@ -14,7 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 /// Issuer and audience that a gateway expects unless it is told otherwise.
@@ -55,8 +55,9 @@ impl Http {
         Ok(Self { sender, host })
     }
 
-    /// Asks, and reads the answer; another status than 200 is an error with the body in it.
-    pub async fn ask(&mut self, ask: Ask<'_>) -> anyhow::Result<Value> {
+    /// Asks, and reads of the answer what the caller wants of it; another status than 200 is an error with the
+    /// body in it.
+    pub async fn ask<T: DeserializeOwned>(&mut self, ask: Ask<'_>) -> anyhow::Result<T> {
         let mut request = Request::builder()
             .method(ask.method)
             .uri(ask.path)
