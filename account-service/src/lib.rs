@@ -47,7 +47,7 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
     let stop = CancellationToken::new();
     let writer = Writer::start(store.database().clone(), LOCK);
     let payees = payees(&config, &store, &writer, &world).await?;
-    let (poster, posting) = Poster::start(store.clone(), world.clock.clone())?;
+    let (poster, posting) = Poster::start(store.clone(), world.clock.clone());
     let releasing = tokio::spawn(releases::run(
         store.clone(),
         poster.clone(),

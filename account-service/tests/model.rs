@@ -98,7 +98,7 @@ async fn both_engines_agree_with_the_naive_model() -> anyhow::Result<()> {
     println!("CASHOUT_TEST_SEED={seed}");
     for database in support::databases("model").await? {
         let store = Store::open(&database.url).await?;
-        let (poster, posting) = Poster::start(store.clone(), Clock::set_at(support::NOON_US))?;
+        let (poster, posting) = Poster::start(store.clone(), Clock::set_at(support::NOON_US));
         let mut waiting: Vec<_> = sequences(seed).take(SEQUENCES as usize).enumerate().collect();
         anyhow::ensure!(waiting.len() == SEQUENCES as usize, "the generator stopped");
         let mut tasks = Vec::new();

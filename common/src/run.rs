@@ -1,12 +1,11 @@
-//! A service as a process of its own: flags, settings, logs, start, drain at SIGTERM; and a worker with a
-//! thread of its own.
+//! A service as a process of its own: flags, settings, logs, start, drain at SIGTERM; and workers
+//! that go on after a defect.
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::Command;
 use futures::FutureExt;
-use tokio::sync::oneshot;
 
 use crate::serve::{Running, stop_signal};
 use crate::settings::{SHARED, Setting, Values, with_flags};
@@ -67,48 +66,50 @@ pub fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
     }
 }
 
-/// Starts a worker that everybody waits for in a thread of its own, under `name`: among the tasks of all calls,
-/// each answer of the database would wait its turn to be seen. What is returned tells when it has ended.
-///
-/// A worker that panics begins anew: what it had in hand is answered to nobody, and who comes next is served.
+/// Runs a worker until it ends by itself. One that panics begins anew: what it had in hand is answered to nobody,
+/// and who comes next is served.
+pub async fn kept_up<W: Future<Output = ()>>(name: &'static str, mut worker: impl FnMut() -> W) {
+    while AssertUnwindSafe(worker()).catch_unwind().await.is_err() {
+        tracing::error!(name, "a worker ended badly; it begins anew");
+    }
+}
+
+/// The same in a thread of its own, under that name: among the tasks of all calls, each answer of the database
+/// would wait its turn to be seen.
 ///
 /// # Errors
 /// When the system has no thread for it.
-pub fn apart<W>(name: &'static str, mut worker: W) -> std::io::Result<oneshot::Receiver<()>>
-where
-    W: AsyncFnMut() + Send + 'static,
-{
+pub fn apart<W: Future<Output = ()>>(
+    name: &'static str,
+    worker: impl FnMut() -> W + Send + 'static,
+) -> std::io::Result<()> {
     let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (end, ended) = oneshot::channel();
-    let work = move || {
-        own.block_on(async {
-            while AssertUnwindSafe(worker()).catch_unwind().await.is_err() {
-                tracing::error!(name, "a worker ended badly; it begins anew");
-            }
-        });
-        drop(worker);
-        // Nobody needs to wait for it.
-        let _ = end.send(());
-    };
+    let work = move || own.block_on(kept_up(name, worker));
     std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-    Ok(ended)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
+    use std::sync::Arc;
+
+    use tokio::sync::{Mutex, mpsc, oneshot};
 
     use super::*;
 
     #[tokio::test]
     async fn a_worker_that_panics_begins_anew_and_who_comes_next_is_served() -> anyhow::Result<()> {
-        let (ask, mut waiting) = mpsc::channel::<(u8, oneshot::Sender<u8>)>(1);
-        let ended = apart("worker", async move || {
-            let mut served = 0;
-            while let Some((asked, answer)) = waiting.recv().await {
-                assert_ne!(asked, 0, "a defect");
-                served += 1;
-                let _ = answer.send(served);
+        let (ask, waiting) = mpsc::channel::<(u8, oneshot::Sender<u8>)>(1);
+        let waiting = Arc::new(Mutex::new(waiting));
+        apart("worker", move || {
+            let waiting = waiting.clone();
+            async move {
+                let (mut waiting, mut served) = (waiting.lock().await, 0);
+                while let Some((asked, answer)) = waiting.recv().await {
+                    assert_ne!(asked, 0, "a defect");
+                    served += 1;
+                    let _ = answer.send(served);
+                }
             }
         })?;
         for (asked, answered) in [(1, Some(1)), (1, Some(2)), (0, None), (1, Some(1))] {
@@ -117,6 +118,6 @@ mod tests {
             assert_eq!(answers.await.ok(), answered, "{asked}");
         }
         drop(ask);
-        Ok(ended.await?)
+        Ok(())
     }
 }

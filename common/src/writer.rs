@@ -7,8 +7,10 @@
 //! Must not know: what jobs do.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
@@ -142,12 +144,19 @@ async fn work(database: Database, lock: &'static str, mut waiting: mpsc::Receive
                 }
             };
         }
-        if let Some(open) = conn.as_mut()
-            && !tokio::time::timeout(PATIENCE, run_batch(open, lock, std::mem::take(&mut batch)))
-                .await
-                .unwrap_or(false)
-        {
-            conn = None;
+        if let Some(open) = conn.as_mut() {
+            let run = AssertUnwindSafe(run_batch(open, lock, std::mem::take(&mut batch)));
+            let in_order = match tokio::time::timeout(PATIENCE, run.catch_unwind()).await {
+                Ok(Ok(in_order)) => in_order,
+                Ok(Err(_panic)) => {
+                    tracing::error!("a job of the writer ended badly; its batch is rolled back");
+                    false
+                }
+                Err(_elapsed) => false,
+            };
+            if !in_order {
+                conn = None;
+            }
         }
         drop(turn);
     }
@@ -255,6 +264,24 @@ mod tests {
 
     async fn count(database: &Database) -> Result<i64, sqlx::Error> {
         on_engine!(database.readers(), p => sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(p).await)
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_leaves_nothing_and_the_next_is_served() -> anyhow::Result<()> {
+        let (_dir, database, writer) = fresh().await?;
+        let defect: Result<(), WriteError> = writer
+            .write(|conn| {
+                Box::pin(async move {
+                    command(conn, "INSERT INTO t VALUES (1)").await?;
+                    std::panic::panic_any("a defect")
+                })
+            })
+            .await;
+        assert!(defect.is_err());
+        assert_eq!(count(&database).await?, 0);
+        assert!(execute(&writer, "INSERT INTO t VALUES (1)").await.is_ok());
+        assert_eq!(count(&database).await?, 1);
+        Ok(())
     }
 
     #[tokio::test]

@@ -190,6 +190,12 @@ impl Command {
         }
     }
 
+    /// How many movements it is, at least one: what it takes to compute and to write grows with them.
+    #[must_use]
+    pub fn movements(&self) -> usize {
+        self.transfers().len().max(1)
+    }
+
     /// The accounts it names, customers' only.
     pub fn accounts(&self) -> impl Iterator<Item = Which> {
         let own = match self {

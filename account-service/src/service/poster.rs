@@ -2,14 +2,17 @@
 //!
 //! Handlers enqueue commands. The worker (`posting`) takes what is waiting (nobody waits for a batch to
 //! fill), computes it in memory, writes it in a few statements, commits once, then answers everybody.
-//! It works in a thread of its own, so a caller that goes away cancels nothing.
+//! It works in a task of its own, so a caller that goes away cancels nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cashout_common::clock::Clock;
-use cashout_common::run::apart;
+use cashout_common::run::kept_up;
 use cashout_proto::{Failure, Reason};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
-use super::posting::Worker;
+use super::posting::{AHEAD, Worker};
 use crate::domain::{Command, Outcome, Refusal};
 use crate::store::Store;
 
@@ -34,31 +37,67 @@ pub(super) struct Request {
     pub(super) reply: Reply,
 }
 
+/// What is known of the queue besides what is in it.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Movements of the commands in it: of a batch call as many as it has transfers.
+    movements: AtomicUsize,
+    /// Told when there are so many that computing them ahead is worth it. The worker hears of no other while a
+    /// batch is under way: being woken for each would cost more than computing it.
+    enough: Notify,
+}
+
+impl Waiting {
+    fn add(&self, command: &Command) {
+        let more = command.movements();
+        if self.movements.fetch_add(more, Ordering::Relaxed) + more >= AHEAD {
+            self.enough.notify_one();
+        }
+    }
+
+    /// A command was taken, or had no place.
+    pub(super) fn remove(&self, command: &Command) {
+        self.movements.fetch_sub(command.movements(), Ordering::Relaxed);
+    }
+
+    /// Movements that wait.
+    pub(super) fn movements(&self) -> usize {
+        self.movements.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody came when there were enough; there may be fewer again.
+    pub(super) async fn enough(&self) {
+        self.enough.notified().await;
+    }
+}
+
 /// A handle on the pipeline.
 #[derive(Debug, Clone)]
 pub struct Poster {
     queue: mpsc::Sender<Request>,
+    waiting: Arc<Waiting>,
     newest: watch::Receiver<i64>,
     scheduled: watch::Receiver<()>,
     healthy: watch::Receiver<bool>,
 }
 
 impl Poster {
-    /// Starts the pipeline. It ends when the last handle is dropped and everything waiting is done, which
-    /// the second value tells.
-    ///
-    /// # Errors
-    /// When the system has no thread for it.
-    pub fn start(store: Store, clock: Clock) -> std::io::Result<(Self, oneshot::Receiver<()>)> {
-        let (queue, mut waiting) = mpsc::channel(QUEUE);
+    /// Starts the pipeline. It ends when the last handle is dropped and everything waiting is done.
+    #[must_use]
+    pub fn start(store: Store, clock: Clock) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let waiting = Arc::<Waiting>::default();
         let (announce, newest) = watch::channel(0);
         let (schedule, scheduled) = watch::channel(());
         let (health, healthy) = watch::channel(true);
-        let news = (announce, schedule, health);
-        let ended = apart("ledger", async move || {
-            Worker::new(store.clone(), clock.clone(), news.clone()).run(&mut waiting).await;
-        })?;
-        Ok((Self { queue, newest, scheduled, healthy }, ended))
+        let (news, seen) = ((announce, schedule, health), waiting.clone());
+        let requests = Arc::new(Mutex::new(requests));
+        let task = tokio::spawn(kept_up("ledger", move || {
+            let worker = Worker::new(store.clone(), clock.clone(), news.clone(), seen.clone());
+            let requests = requests.clone();
+            async move { worker.run(&mut *requests.lock().await).await }
+        }));
+        (Self { queue, waiting, newest, scheduled, healthy }, task)
     }
 
     /// Carries a command out and answers after its commit. It is handed over at once, so whoever waits carries
@@ -71,7 +110,7 @@ impl Poster {
         command: Command,
     ) -> impl Future<Output = Result<Outcome, PostError>> + Send + use<> {
         let answer = self.enqueue(command);
-        async move { answer?.await.unwrap_or_else(|_| Err(stopping())) }
+        async move { answer?.await.unwrap_or_else(|_| Err(unanswered())) }
     }
 
     /// Carries independent commands out in this order, together, and answers each.
@@ -80,7 +119,7 @@ impl Poster {
         let mut answers = Vec::with_capacity(waiting.len());
         for answer in waiting {
             answers.push(match answer {
-                Ok(answer) => answer.await.unwrap_or_else(|_| Err(stopping())),
+                Ok(answer) => answer.await.unwrap_or_else(|_| Err(unanswered())),
                 Err(refused) => Err(refused),
             });
         }
@@ -110,14 +149,24 @@ impl Poster {
         command: Command,
     ) -> Result<oneshot::Receiver<Result<Outcome, PostError>>, PostError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Request { command, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                PostError::Failed(Failure::new(Reason::Overloaded, "too many commands are waiting"))
-            }
-            mpsc::error::TrySendError::Closed(_) => stopping(),
-        })?;
+        let Ok(place) = self.queue.try_reserve() else {
+            return Err(if self.queue.is_closed() { stopping() } else { overloaded() });
+        };
+        // Counted before it can be taken.
+        self.waiting.add(&command);
+        place.send(Request { command, reply });
         Ok(answer)
     }
+}
+
+fn overloaded() -> PostError {
+    PostError::Failed(Failure::new(Reason::Overloaded, "too many commands are waiting"))
+}
+
+/// A defect, or the end of the process, while it was carried out.
+fn unanswered() -> PostError {
+    let told = "nobody knows whether it was done; ask again with the same key";
+    PostError::Failed(Failure::new(Reason::Unavailable, told))
 }
 
 pub(super) fn stopping() -> PostError {

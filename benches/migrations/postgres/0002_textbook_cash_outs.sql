@@ -22,7 +22,7 @@ CREATE TABLE cash_out (
 -- Every change of status.
 CREATE TABLE history (
     id          BIGINT  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    cash_out_id BIGINT  NOT NULL REFERENCES cash_out (id),
+    cash_out_id BIGINT  NOT NULL,
     from_status BIGINT  NOT NULL,
     to_status   BIGINT  NOT NULL,
     actor       TEXT    NOT NULL,

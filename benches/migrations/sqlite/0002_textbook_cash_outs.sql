@@ -22,7 +22,7 @@ CREATE TABLE cash_out (
 -- Every change of status.
 CREATE TABLE history (
     id          INTEGER PRIMARY KEY,
-    cash_out_id INTEGER NOT NULL REFERENCES cash_out (id),
+    cash_out_id INTEGER NOT NULL,
     from_status INTEGER NOT NULL,
     to_status   INTEGER NOT NULL,
     actor       TEXT    NOT NULL,

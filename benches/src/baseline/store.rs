@@ -350,6 +350,8 @@ fn sqlite_options(url: &str) -> anyhow::Result<SqliteConnectOptions> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        // As large as that of the service it is compared with.
+        .pragma("cache_size", "-65536")
         .statement_cache_capacity(256)
         .disable_statement_logging())
 }

@@ -164,7 +164,7 @@ fn computed(commands: &[Command], batch: usize) -> anyhow::Result<()> {
 async fn posted(commands: Vec<Command>, batch: usize) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let store = Store::open(&format!("sqlite://{}/t.db", directory.path().display())).await?;
-    let (poster, posting) = Poster::start(store.clone(), Clock::set_at(NOW_US))?;
+    let (poster, posting) = Poster::start(store.clone(), Clock::set_at(NOW_US));
     let people: Vec<Command> =
         (1..=PEOPLE).map(|person| Command::Open { person, currency: Currency::CNY }).collect();
     for commands in [(1024, people), (batch, commands)] {

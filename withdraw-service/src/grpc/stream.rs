@@ -16,7 +16,7 @@ use super::convert;
 use crate::service::Core;
 
 /// Lines read at a time, and the channel's capacity.
-const PAGE: i64 = 256;
+const PAGE: usize = 256;
 /// How often other instances' changes are looked for.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -26,7 +26,7 @@ pub fn changes(
     request: wire::StreamStatusChangesRequest,
     stop: CancellationToken,
 ) -> BoxStream<'static, Result<wire::StatusChange, Status>> {
-    let (sender, receiver) = mpsc::channel(256);
+    let (sender, receiver) = mpsc::channel(PAGE);
     tokio::spawn(async move {
         tokio::select! {
             () = sender.closed() => {}
@@ -53,7 +53,8 @@ async fn follow(
                 return;
             }
         };
-        let more = i64::try_from(lines.len()).is_ok_and(|n| n == PAGE);
+        // What is told from memory may end before the table does: who comes for all there is asks until there is none.
+        let more = lines.len() == PAGE || (request.catch_up_only && !lines.is_empty());
         for line in lines {
             after = line.id;
             if sender.send(Ok(convert::change(line))).await.is_err() {

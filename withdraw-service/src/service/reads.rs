@@ -60,7 +60,8 @@ impl Core {
         read.await.map_err(|e| database_failure(&e))
     }
 
-    /// Changes after a sequence, of one withdrawal or (0) of all.
+    /// Changes after a sequence, of one withdrawal or (0) of all; at most so many. Fewer are not the last ones: there
+    /// are no more when there are none.
     ///
     /// # Errors
     /// The database does not answer.
@@ -68,14 +69,15 @@ impl Core {
         &self,
         sequence: i64,
         withdrawal_id: i64,
-        limit: i64,
+        limit: usize,
     ) -> Result<Vec<Line>, Failure> {
         if withdrawal_id == 0 {
-            let recent = self.store.recent(sequence, usize::try_from(limit).unwrap_or_default());
+            let recent = self.store.recent(sequence, limit);
             if !recent.is_empty() {
                 return Ok(recent);
             }
         }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let read = history::after(self.store.readers(), sequence, withdrawal_id, limit).await;
         read.map_err(|e| database_failure(&e))
     }

@@ -20,7 +20,7 @@ use cashout_common::run::apart;
 use cashout_common::writer::{database_failure, redacted};
 use cashout_proto::{Failure, Reason};
 use sqlx::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::book::{Book, Needs};
 use super::load::{begin, version};
@@ -89,13 +89,15 @@ impl Plans {
         changed: watch::Sender<u64>,
         recent: Arc<Recent>,
     ) -> std::io::Result<Self> {
-        let (jobs, mut waiting) = mpsc::channel(QUEUE);
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
         let others = Arc::<AtomicU64>::default();
         let others_wrote = others.clone();
-        apart("cash-outs", async move || {
+        apart("cash-outs", move || {
             let told = (changed.clone(), recent.clone());
             let worker = Worker::new(database.clone(), told, others_wrote.clone());
-            worker.run(&mut waiting).await;
+            let waiting = waiting.clone();
+            async move { worker.run(&mut *waiting.lock().await).await }
         })?;
         Ok(Self { jobs, others })
     }

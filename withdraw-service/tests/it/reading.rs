@@ -207,6 +207,30 @@ async fn the_stream_tells_every_change_once_and_in_order_over_two_instances() ->
 }
 
 #[tokio::test]
+async fn who_follows_an_instance_live_is_told_what_both_write_in_turn() -> anyhow::Result<()> {
+    for database in databases("turns").await? {
+        let first = Service::fresh(&database).await?;
+        let second = first.sibling().await?;
+        let live = StreamStatusChangesRequest::default();
+        let mut live = first.client.clone().stream_status_changes(live).await?.into_inner();
+        let mut sequences = Vec::new();
+        for turn in 0..6 {
+            let writer = if turn % 2 == 0 { &first } else { &second };
+            writer.request(100).await?;
+            // Some are told one by one, some when several are there.
+            while turn % 3 == 2 && sequences.len() < 2 * (turn + 1) {
+                let next = tokio::time::timeout(Duration::from_secs(20), live.message()).await??;
+                sequences.push(next.context("the stream ended")?.sequence);
+            }
+        }
+        ensure!(sequences == (1..=12).collect::<Vec<i64>>(), "{sequences:?}");
+        second.stop().await;
+        first.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_an_instance_has_just_written_it_tells_without_a_look_at_the_table()
 -> anyhow::Result<()> {
     for database in databases("recent").await? {
@@ -232,6 +256,10 @@ async fn what_an_instance_has_just_written_it_tells_without_a_look_at_the_table(
         ensure!(told(&writer, 2, 0).await?.is_empty());
         ensure!(told(&writer, 0, w.id).await? == ["user:1", "user:1"], "of one they are read");
         ensure!(told(&other, 0, 0).await? == ["user:1", "user:1"], "the other wrote nothing");
+        // What the other writes comes after what this one remembers, and is read.
+        other.request(100).await?;
+        let all = told(&writer, 0, 0).await?;
+        ensure!(all == ["user:7", "system", "user:7", "system"], "{all:?} on {}", database.engine);
         other.stop().await;
         writer.stop().await;
     }

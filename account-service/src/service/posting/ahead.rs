@@ -9,7 +9,7 @@ use cashout_common::writer::redacted;
 use tokio::task::JoinError;
 
 use super::tries::keys_of_refused;
-use super::{AT_A_STRETCH, Batch, News, REMEMBERED, Results, Told, UnderWay, Worker, WrittenOn};
+use super::{Batch, News, REMEMBERED, Results, Told, UnderWay, Worker, WrittenOn};
 use crate::domain::{Command, apply};
 use crate::store::load;
 use crate::store::write::{Ready, Written};
@@ -23,7 +23,7 @@ impl Worker {
         if !postgres || self.book.head.version == 0 || !load::at_hand(&self.book, commands) {
             return None;
         }
-        let results = self.compute(commands).await;
+        let results = self.compute(commands);
         if self.book.changes.is_empty() {
             return None;
         }
@@ -55,24 +55,18 @@ impl Worker {
         if keys.is_empty() {
             return Ok(false);
         }
+        // A trip for these: nothing that others should wait for.
+        self.answer();
         let mut conn = bounded(self.connection()).await?;
         let known = bounded(load::any_known(&mut conn, &keys)).await?;
         self.conn = Some(conn);
         Ok(known)
     }
 
-    /// What is under way shares this thread, and may have more to send than a socket takes at once.
-    async fn compute(&mut self, commands: &[Command]) -> Results {
+    fn compute(&mut self, commands: &[Command]) -> Results {
         self.book.begin_batch();
         let now_us = self.clock.now_us();
-        let mut results = Vec::with_capacity(commands.len());
-        for some in commands.chunks(AT_A_STRETCH) {
-            results.extend(some.iter().map(|command| apply(&mut self.book, command, now_us)));
-            if self.under_way.is_some() && results.len() < commands.len() {
-                tokio::task::yield_now().await;
-            }
-        }
-        results
+        commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect()
     }
 
     /// Has a batch written while this task does something else. It is sent before that: a task that was only

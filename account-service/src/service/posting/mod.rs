@@ -11,28 +11,28 @@
 mod ahead;
 mod tries;
 
+use std::sync::Arc;
+
 use cashout_common::clock::Clock;
 use cashout_common::db::{Conn, close};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::poster::{PostError, Reply, Request};
+use super::poster::{PostError, Reply, Request, Waiting};
 use crate::domain::{Book, Command, Outcome, Refusal};
 use crate::store::Store;
 use crate::store::write::Written;
 
-/// Most commands that share a commit: so many take about 200 KB of a statement, which a local socket takes at
-/// once (208 KB). Of more, the rest would wait until this thread has computed the next batch, and the database
-/// for the rest.
+/// Most movements that share a commit, but for the batch call that goes over it: so many credits take about 200 KB
+/// of a statement, which a local socket takes at once (208 KB). Of more, the rest waits until a thread is free to
+/// send it, and the database for the rest.
 const BATCH: usize = 768;
 /// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
 /// who wait for each other's answers would otherwise move in step, all of them in one batch: the
 /// processors would wait while the database works, and the database while callers are answered.
 const AT_ONCE: usize = 128;
 /// So many are worth computing while a batch is under way: who comes after them waits for the next one.
-const AHEAD: usize = 64;
-/// So many are computed before the connection is looked after again, while a batch is under way.
-const AT_A_STRETCH: usize = 64;
+pub(super) const AHEAD: usize = 64;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
 /// How soon a database that was away is asked again.
@@ -80,6 +80,7 @@ pub(super) struct Worker {
     conn: Option<Conn>,
     under_way: Option<UnderWay>,
     told: Option<Told>,
+    queue: Arc<Waiting>,
 }
 
 /// Where it is told that something is there: the newest entry, a hold to be released by itself, whether the
@@ -92,9 +93,10 @@ impl Worker {
         store: Store,
         clock: Clock,
         (announce, schedule, healthy): Announced,
+        queue: Arc<Waiting>,
     ) -> Self {
         let (book, conn, under_way, told) = (Book::default(), None, None, None);
-        Self { store, clock, announce, schedule, healthy, book, conn, under_way, told }
+        Self { store, clock, announce, schedule, healthy, book, conn, under_way, told, queue }
     }
 
     /// Works until nobody can ask any more and everything that waits is done.
@@ -133,54 +135,61 @@ impl Worker {
         waiting: &mut mpsc::Receiver<Request>,
         taken: &mut Vec<Request>,
     ) -> bool {
-        while let Some(under_way) = &mut self.under_way {
-            let missing = AHEAD.saturating_sub(taken.len());
-            if missing == 0 {
-                break;
-            }
+        while let Some(under_way) = &mut self.under_way
+            && self.queue.movements() < AHEAD
+        {
             tokio::select! {
                 written = &mut under_way.writing => {
                     self.written(written).await;
                     self.answer();
                 }
-                more = waiting.recv_many(taken, missing) => if more == 0 {
-                    self.settle().await;
-                    self.answer();
-                }
+                () = self.queue.enough() => {}
             }
         }
-        let most = |queue: usize| (queue / 2).clamp(AT_ONCE, BATCH);
-        if !taken.is_empty() {
-            let more = most(waiting.len() + taken.len()).saturating_sub(taken.len());
-            let more = more.min(waiting.len());
-            if more > 0 {
-                waiting.recv_many(taken, more).await;
-            }
-            return true;
+        // What is counted is there in a moment, if it is not there yet.
+        if !self.wait(waiting, taken).await {
+            return false;
         }
-        self.wait(waiting, taken, most(waiting.len())).await > 0
+        self.take(waiting, taken);
+        true
     }
 
-    /// Takes everything that is waiting. While the database is away it is asked again and again, so
-    /// that readiness returns by itself, also when nobody calls an instance that is not ready.
+    /// Takes more of what is waiting, as much as one batch should have.
+    fn take(&self, waiting: &mut mpsc::Receiver<Request>, taken: &mut Vec<Request>) {
+        let mut movements = taken.iter().map(|request| request.command.movements()).sum::<usize>();
+        let most = ((self.queue.movements() + movements) / 2).clamp(AT_ONCE, BATCH);
+        while movements < most
+            && let Ok(request) = waiting.try_recv()
+        {
+            self.queue.remove(&request.command);
+            movements += request.command.movements();
+            taken.push(request);
+        }
+    }
+
+    /// Waits for a command and takes it; false at the end. While the database is away it is asked again and again,
+    /// so that readiness returns by itself, also when nobody calls an instance that is not ready.
     async fn wait(
         &mut self,
         waiting: &mut mpsc::Receiver<Request>,
         taken: &mut Vec<Request>,
-        most: usize,
-    ) -> usize {
-        loop {
+    ) -> bool {
+        let request = loop {
             if *self.healthy.borrow() {
-                return waiting.recv_many(taken, most).await;
+                break waiting.recv().await;
             }
             tokio::select! {
-                taken = waiting.recv_many(taken, most) => return taken,
+                request = waiting.recv() => break request,
                 () = tokio::time::sleep(ASK_AGAIN) => {
                     // Nothing to carry out: only whether the database answers.
                     let _ = self.persist(&[]).await;
                 }
             }
-        }
+        };
+        let Some(request) = request else { return false };
+        self.queue.remove(&request.command);
+        taken.push(request);
+        true
     }
 
     async fn connection(&mut self) -> Result<Conn, sqlx::Error> {

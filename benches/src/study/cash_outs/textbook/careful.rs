@@ -1,7 +1,7 @@
 //! The steps of the careful textbook: the same transactions per step, and before anybody outside is
 //! asked for anything, what is asked is on record (guarantees G8 to G12). A request is written before its
-//! hold is placed, an attempt with its exact bytes and the call before the provider hears of it, the
-//! provider's answer before the hold is settled.
+//! hold is placed; an attempt with its exact bytes and the call, with the approval, before the provider hears of
+//! it; the provider's answer before the hold is settled.
 //!
 //! Must not know: gRPC, or who calls a step.
 
@@ -10,7 +10,7 @@ use cashout_proto::withdraw::v1 as pb;
 use cashout_proto::{Failure, Reason};
 use tonic::{Code, Status};
 
-use super::steps::{Change, Steps, changed, failed, hold_key, written};
+use super::steps::{Change, Due, Steps, changed, failed, hold_key, noted, written};
 use super::store::CashOut;
 use super::store::records::{self, Attempt};
 use crate::baseline::store::Work;
@@ -46,17 +46,9 @@ impl Steps {
         Ok((row, replayed))
     }
 
-    /// Pays what was approved: attempt and call on record, the sandbox books, its answer on record,
-    /// settled, paid.
-    pub(super) async fn pay_carefully(&self, row: CashOut) -> Result<(), Status> {
-        let now_us = self.now_us();
-        let attempt = attempt(&row);
-        let claimed = CashOut { trade_no: attempt.number.clone(), updated_at: now_us, ..row };
-        let mut work = self.begin().await?;
-        let claimed = claimed_under(&mut work, claimed, &attempt, now_us).await;
-        let (claimed, change, call) = work.end(claimed).await?;
-        self.tell(Some(change));
-
+    /// Pays what was approved: the sandbox books, its answer on record, settled, paid.
+    pub(super) async fn pay_carefully(&self, due: Due) -> Result<(), Status> {
+        let Due { row: claimed, call } = due;
         let third_trade_no = self.sandbox(&claimed).await?;
 
         let row = CashOut { third_trade_no, updated_at: self.now_us(), ..claimed };
@@ -72,6 +64,16 @@ impl Steps {
         let (from, to) = (pb::Status::Settling, pb::Status::Paid);
         self.step(paid, Change { from, to, actor: "system" }).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Steps {
+    /// See [`records::found`].
+    pub(super) async fn on_record(&self, id: i64) -> Result<(i64, String, String), Failure> {
+        let mut work = self.begin().await?;
+        let found = records::found(&mut work, id).await.map_err(failed);
+        work.end(found).await
     }
 }
 
@@ -97,17 +99,22 @@ async fn begun(
     Ok((row, change))
 }
 
-/// Writes the attempt and the call to come, and that it is being paid.
-async fn claimed_under(
+/// Writes beside an approval what was approved, the attempt and the call to come, and both changes of status.
+pub(super) async fn begun_with(
     work: &mut Work,
     row: CashOut,
-    attempt: &Attempt,
+    (reviewer, actor): (i64, &str),
     now_us: i64,
-) -> Result<(CashOut, pb::StatusChange, i64), Failure> {
-    let call = records::attempt(work, attempt, now_us).await.map_err(failed)?;
-    let (from, to) = (pb::Status::Approved, pb::Status::Paying);
-    let (row, change) = changed(work, row, Change { from, to, actor: "system" }).await?;
-    Ok((row, change, call))
+) -> Result<(Due, Vec<pb::StatusChange>), Failure> {
+    records::review(work, row.id, &content(&row), (reviewer, now_us)).await.map_err(failed)?;
+    let call = records::attempt(work, &attempt(&row), now_us).await.map_err(failed)?;
+    let (from, approved) = (pb::Status::InReview, pb::Status::Approved);
+    let (to, system) = (pb::Status::Paying, "system");
+    let changes = vec![
+        noted(work, &row, Change { from, to: approved, actor }).await?,
+        noted(work, &row, Change { from: approved, to, actor: system }).await?,
+    ];
+    Ok((Due { row, call }, changes))
 }
 
 /// Writes what the provider answered.
@@ -123,16 +130,6 @@ async fn heard(
     changed(work, row, Change { from, to, actor: "system" }).await
 }
 
-/// Writes an approval of what would be paid.
-pub(super) async fn reviewed(
-    work: &mut Work,
-    row: &CashOut,
-    reviewer: i64,
-    now_us: i64,
-) -> Result<(), Failure> {
-    records::review(work, row.id, &content(row), (reviewer, now_us)).await.map_err(failed)
-}
-
 /// A digest of what is paid, and where.
 fn content(row: &CashOut) -> Vec<u8> {
     let numbers = [row.user_id, row.apply, row.method].map(i64::to_be_bytes);
@@ -141,7 +138,7 @@ fn content(row: &CashOut) -> Vec<u8> {
 }
 
 fn attempt(row: &CashOut) -> Attempt {
-    let (number, payee, amount) = (format!("{}1", row.cash_sn), &row.payee_id, row.apply);
+    let (number, payee, amount) = (row.trade_no.clone(), &row.payee_id, row.apply);
     let body = format!(r#"{{"number":"{number}","payee":"{payee}","amount":{amount}}}"#);
     Attempt {
         cash_out_id: row.id,

@@ -35,7 +35,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use steps::Steps;
+use steps::{Due, Steps};
 use store::CashOut;
 
 /// Payouts at a time, as many as callers: nobody waits for a worker.
@@ -44,7 +44,7 @@ const WORKERS: usize = 256;
 /// The server.
 struct Textbook {
     steps: Arc<Steps>,
-    approved: mpsc::UnboundedSender<CashOut>,
+    approved: mpsc::UnboundedSender<Due>,
 }
 
 /// Serves over an empty database and a textbook ledger until SIGTERM; with people, carefully.
@@ -68,14 +68,14 @@ pub async fn serve(
 }
 
 /// Pays what was approved, in the order of approval, many at a time.
-async fn work(steps: Arc<Steps>, mut waiting: mpsc::UnboundedReceiver<CashOut>) {
+async fn work(steps: Arc<Steps>, mut waiting: mpsc::UnboundedReceiver<Due>) {
     let places = Arc::new(Semaphore::new(WORKERS));
-    while let Some(row) = waiting.recv().await {
+    while let Some(due) = waiting.recv().await {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let steps = steps.clone();
         tokio::spawn(async move {
-            let id = row.id;
-            if let Err(status) = steps.pay(row).await {
+            let id = due.row.id;
+            if let Err(status) = steps.pay(due).await {
                 tracing::error!(id, %status, "a cash-out was not paid");
             }
             drop(place);
@@ -86,9 +86,10 @@ async fn work(steps: Arc<Steps>, mut waiting: mpsc::UnboundedReceiver<CashOut>) 
 impl Textbook {
     /// Approves, and has it paid.
     async fn approve(&self, id: i64, reviewer: i64) -> Result<CashOut, Failure> {
-        let row = self.steps.approve(id, reviewer).await?;
+        let due = self.steps.approve(id, reviewer).await?;
+        let row = due.row.clone();
         // The worker ends with the process only.
-        let _ = self.approved.send(row.clone());
+        let _ = self.approved.send(due);
         Ok(row)
     }
 }

@@ -31,6 +31,15 @@ pub struct Steps {
     careful: bool,
 }
 
+/// What was approved and is to be paid.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// As it was written.
+    pub row: CashOut,
+    /// The call to come, of the careful service.
+    pub call: i64,
+}
+
 /// What happens to a cash-out, and who does it.
 pub(super) struct Change<'a> {
     pub(super) from: pb::Status,
@@ -98,40 +107,49 @@ impl Steps {
         }
     }
 
-    /// Another person approves.
-    pub async fn approve(&self, id: i64, reviewer: i64) -> Result<CashOut, Failure> {
+    /// Another person approves; gives what is to be paid.
+    pub async fn approve(&self, id: i64, reviewer: i64) -> Result<Due, Failure> {
         let mut work = self.begin().await?;
-        let approved = self.approved(&mut work, id, reviewer).await;
-        let (row, change) = work.end(approved).await?;
-        self.tell(Some(change));
-        Ok(row)
+        let approved = self.approved(&mut work, (id, reviewer)).await;
+        let (due, changes) = work.end(approved).await?;
+        for change in changes {
+            self.tell(Some(change));
+        }
+        Ok(due)
     }
 
     async fn approved(
         &self,
         work: &mut Work,
-        id: i64,
-        reviewer: i64,
-    ) -> Result<(CashOut, pb::StatusChange), Failure> {
-        let row = store::get(work, id).await.map_err(failed)?.ok_or_else(not_found)?;
-        if row.user_id == reviewer {
-            return Err(Failure::new(Reason::SelfReview, "another person must decide on it"));
-        }
-        let now_us = self.now_us();
+        (id, reviewer): (i64, i64),
+    ) -> Result<(Due, Vec<pb::StatusChange>), Failure> {
+        let (now_us, from) = (self.now_us(), pb::Status::InReview);
+        let to = if self.careful { pb::Status::Paying } else { pb::Status::Approved };
+        let both = (i64::from(from as i32), i64::from(to as i32));
+        let how = (now_us, self.careful);
+        let approved = store::approve(work, (id, reviewer), both, how).await.map_err(failed)?;
+        let Some(row) = approved else {
+            let row = store::get(work, id).await.map_err(failed)?.ok_or_else(not_found)?;
+            return Err(if row.user_id == reviewer {
+                Failure::new(Reason::SelfReview, "another person must decide on it")
+            } else {
+                moved()
+            });
+        };
+        let actor = format!("user:{reviewer}");
         if self.careful {
-            careful::reviewed(work, &row, reviewer, now_us).await?;
+            return careful::begun_with(work, row, (reviewer, &actor), now_us).await;
         }
-        let row = CashOut { updated_at: now_us, ..row };
-        let actor = &format!("user:{reviewer}");
-        changed(work, row, Change { from: pb::Status::InReview, to: pb::Status::Approved, actor })
-            .await
+        let change = noted(work, &row, Change { from, to, actor: &actor }).await?;
+        Ok((Due { row, call: 0 }, vec![change]))
     }
 
     /// Pays what was approved: claimed under a number, booked by the sandbox, settled, paid.
-    pub async fn pay(&self, row: CashOut) -> Result<(), Status> {
+    pub async fn pay(&self, due: Due) -> Result<(), Status> {
         if self.careful {
-            return self.pay_carefully(row).await;
+            return self.pay_carefully(due).await;
         }
+        let row = due.row;
         let trade_no = format!("{}1", row.cash_sn);
         let claimed = CashOut { trade_no, updated_at: self.now_us(), ..row };
         let (from, to) = (pb::Status::Approved, pb::Status::Paying);
@@ -151,9 +169,9 @@ impl Steps {
     /// The sandbox books a payout; gives its number of it.
     pub(super) async fn sandbox(&self, claimed: &CashOut) -> Result<String, Failure> {
         let third_trade_no = format!("SB{}", claimed.trade_no);
-        let mut work = self.begin().await?;
-        let booked = store::pay(&mut work, claimed, &third_trade_no).await.map_err(failed);
-        work.end(booked).await?;
+        let mut work = self.books.at_once().await.map_err(failed)?;
+        let booked = store::pay(&mut work, claimed, &third_trade_no).await;
+        work.done(booked)?;
         Ok(third_trade_no)
     }
 
@@ -165,7 +183,7 @@ impl Steps {
 
     /// A cash-out as it is now.
     pub async fn read(&self, id: i64) -> Result<CashOut, Failure> {
-        self.books.read(id).await.map_err(failed)?.ok_or_else(not_found)
+        self.books.read(id).await?.ok_or_else(not_found)
     }
 
     /// A change of status and nothing else.
@@ -204,7 +222,7 @@ pub(super) async fn written(
 ) -> Result<(CashOut, Option<pb::StatusChange>), Failure> {
     if let Some(row) = store::insert(work, new).await.map_err(failed)? {
         let actor = format!("user:{}", row.user_id);
-        let sequence = store::note(work, 0, &row, &actor).await.map_err(failed)?;
+        let sequence = store::note(work, (0, row.status), &row, &actor).await.map_err(failed)?;
         let change = line(sequence, pb::Status::Unspecified, &row, &actor);
         return Ok((row, Some(change)));
     }
@@ -224,11 +242,25 @@ pub(super) async fn changed(
     let row = CashOut { status: i64::from(to as i32), ..row };
     let old = i64::from(from as i32);
     if !store::save(work, old, &row).await.map_err(failed)? {
-        return Err(Failure::new(Reason::IllegalTransition, "it has another status"));
+        return Err(moved());
     }
-    let sequence = store::note(work, old, &row, actor).await.map_err(failed)?;
-    let change = line(sequence, from, &row, actor);
+    let change = noted(work, &row, Change { from, to, actor }).await?;
     Ok((row, change))
+}
+
+/// Writes the line of history of a change, which may be one of several that a row went through at once.
+pub(super) async fn noted(
+    work: &mut Work,
+    row: &CashOut,
+    Change { from, to, actor }: Change<'_>,
+) -> Result<pb::StatusChange, Failure> {
+    let both = (i64::from(from as i32), i64::from(to as i32));
+    let sequence = store::note(work, both, row, actor).await.map_err(failed)?;
+    Ok(pb::StatusChange { to: to.into(), ..line(sequence, from, row, actor) })
+}
+
+fn moved() -> Failure {
+    Failure::new(Reason::IllegalTransition, "it has another status")
 }
 
 fn line(sequence: i64, from: pb::Status, row: &CashOut, actor: &str) -> pb::StatusChange {

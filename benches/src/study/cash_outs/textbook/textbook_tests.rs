@@ -142,10 +142,27 @@ async fn the_careful_one_has_on_record_what_it_asks_of_others_before_it_asks() -
         assert!(stack.steps.request(&asked("b", 100)).await.is_err());
         assert!(stack.steps.pay(approved).await.is_err());
         use pb::Status::{Approved, InReview, Paying, Requested, Settling};
-        for status in [Requested, InReview, Approved, Requested, Paying, Settling] {
+        for status in [Requested, InReview, Approved, Paying, Requested, Settling] {
             assert_eq!(next(&mut changes), Some(status));
         }
         assert_eq!(next(&mut changes), None);
+        let on_record = stack.steps.on_record(row.id).await?;
+        assert_eq!(on_record, (1, "paid".to_owned(), "paid".to_owned()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_careful_one_has_the_attempt_and_the_call_on_record_with_the_approval()
+-> anyhow::Result<()> {
+    for stack in stacks("textbook_attempts").await?.into_iter().filter(|stack| stack.careful) {
+        let (row, _) = stack.steps.request(&asked("a", 200)).await?;
+        assert!(stack.steps.approve(row.id, 7).await.is_err());
+        assert!(stack.steps.on_record(row.id).await.is_err(), "nothing of a refused approval");
+        stack.steps.approve(row.id, 9).await?;
+        // The provider was not asked yet.
+        let on_record = stack.steps.on_record(row.id).await?;
+        assert_eq!(on_record, (1, "live".to_owned(), String::new()));
     }
     Ok(())
 }

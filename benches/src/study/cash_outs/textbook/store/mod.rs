@@ -1,11 +1,11 @@
-//! The textbook cash-outs' database: written like the textbook ledger's, one transaction per step, and
-//! read through a pool like the real service's. Must not know: what a status allows.
+//! The textbook cash-outs' database: written and read like the textbook ledger's, one transaction per step. Must not know: what a status allows.
 
 pub mod records;
 
-use cashout_common::db::{Database, Engine, Readers};
+use cashout_common::db::Engine;
 use cashout_common::on_engine;
 use cashout_common::writer::database_failure;
+use cashout_proto::Failure;
 use sqlx::Error;
 
 use crate::baseline::store::{Store, Work};
@@ -28,6 +28,10 @@ const BY_KEY: &str = "SELECT * FROM cash_out WHERE request_key = $1";
 const BY_ID: &str = "SELECT * FROM cash_out WHERE id = $1";
 const MOVE: &str = "UPDATE cash_out SET status = $3, trade_no = $4, third_trade_no = $5, \
     updated_at = $6, paid_at = $7 WHERE id = $1 AND status = $2";
+/// The number under which it is paid is made of its own.
+const APPROVE: &str = "UPDATE cash_out SET status = $3, updated_at = $4, \
+    trade_no = CASE WHEN $5 THEN cash_sn || '1' ELSE trade_no END \
+    WHERE id = $1 AND status = $2 AND user_id <> $6 RETURNING *";
 const NOTE: &str = "INSERT INTO history (cash_out_id, from_status, to_status, actor, at) \
     VALUES ($1, $2, $3, $4, $5) RETURNING id";
 const PAY: &str = "INSERT INTO payout (number, amount, third_trade_no, created_at) \
@@ -56,7 +60,7 @@ pub struct CashOut {
 /// The connections.
 pub struct Books {
     store: Store,
-    readers: Readers,
+    readers: Store,
 }
 
 impl Books {
@@ -69,7 +73,7 @@ impl Books {
             let made = records(&mut work, people).await.map_err(|error| database_failure(&error));
             work.end(made).await?;
         }
-        let readers = Database::open_read_only(url).await?.readers().clone();
+        let readers = Store::readers(url)?;
         Ok(Self { store, readers })
     }
 
@@ -79,8 +83,15 @@ impl Books {
     }
 
     /// A cash-out as it is now, without a transaction.
-    pub async fn read(&self, id: i64) -> Result<Option<CashOut>, Error> {
-        on_engine!(&self.readers, p => sqlx::query_as(BY_ID).bind(id).fetch_optional(p).await)
+    pub async fn read(&self, id: i64) -> Result<Option<CashOut>, Failure> {
+        let mut work = self.readers.read().await.map_err(|error| database_failure(&error))?;
+        let read = get(&mut work, id).await;
+        work.done(read)
+    }
+
+    /// Begins what is one statement, and so a transaction of its own.
+    pub async fn at_once(&self) -> Result<Work, Error> {
+        self.store.read().await
     }
 }
 
@@ -116,9 +127,26 @@ pub async fn save(work: &mut Work, from: i64, now: &CashOut) -> Result<bool, Err
         .execute(&mut *c).await.map(|r| r.rows_affected() == 1))
 }
 
+/// Approves a cash-out that is not the reviewer's own, if it still has the old status; gives it as it is then,
+/// with a number when it is to be paid at once.
+pub async fn approve(
+    work: &mut Work,
+    (id, reviewer): (i64, i64),
+    (from, to): (i64, i64),
+    (now_us, at_once): (i64, bool),
+) -> Result<Option<CashOut>, Error> {
+    on_engine!(work.conn(), c => sqlx::query_as(APPROVE).bind(id).bind(from).bind(to).bind(now_us)
+        .bind(at_once).bind(reviewer).fetch_optional(&mut *c).await)
+}
+
 /// Appends a change of status to the history; gives its number.
-pub async fn note(work: &mut Work, from: i64, now: &CashOut, actor: &str) -> Result<i64, Error> {
-    on_engine!(work.conn(), c => sqlx::query_scalar(NOTE).bind(now.id).bind(from).bind(now.status)
+pub async fn note(
+    work: &mut Work,
+    (from, to): (i64, i64),
+    now: &CashOut,
+    actor: &str,
+) -> Result<i64, Error> {
+    on_engine!(work.conn(), c => sqlx::query_scalar(NOTE).bind(now.id).bind(from).bind(to)
         .bind(actor).bind(now.updated_at).fetch_one(&mut *c).await)
 }
 

@@ -96,3 +96,12 @@ pub async fn paid(work: &mut Work, number: &str, call: i64) -> Result<bool, Erro
         Ok(heard.rows_affected() == 1 && ended.rows_affected() == 1)
     })
 }
+
+/// What is on record of a cash-out's payment: approvals, the attempt's state and what the call was answered.
+#[cfg(test)]
+pub async fn found(work: &mut Work, cash_out: i64) -> Result<(i64, String, String), Error> {
+    const FOUND: &str = "SELECT (SELECT count(*) FROM review WHERE cash_out_id = a.cash_out_id), \
+        a.state, c.outcome FROM attempt a JOIN provider_call c ON c.number = a.number \
+        WHERE a.cash_out_id = $1";
+    on_engine!(work.conn(), c => sqlx::query_as(FOUND).bind(cash_out).fetch_one(&mut *c).await)
+}
