@@ -55,7 +55,7 @@ impl Waiting {
         }
     }
 
-    /// A command was taken, or had no place.
+    /// A command was taken.
     pub(super) fn remove(&self, command: &Command) {
         self.movements.fetch_sub(command.movements(), Ordering::Relaxed);
     }

@@ -31,7 +31,7 @@ const BATCH: usize = 768;
 /// who wait for each other's answers would otherwise move in step, all of them in one batch: the
 /// processors would wait while the database works, and the database while callers are answered.
 const AT_ONCE: usize = 128;
-/// So many are worth computing while a batch is under way: who comes after them waits for the next one.
+/// So many movements are worth computing while a batch is under way: who comes after them waits for the next one.
 pub(super) const AHEAD: usize = 64;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
