@@ -2,14 +2,15 @@
 //!
 //! Must not know: what to do with a batch that could not be written, see `tries`.
 
+use std::panic::AssertUnwindSafe;
 use std::task::Poll;
 
 use cashout_common::db::{Engine, bounded};
 use cashout_common::writer::redacted;
-use tokio::task::JoinError;
+use futures::FutureExt;
 
 use super::tries::keys_of_refused;
-use super::{Batch, News, REMEMBERED, Results, Told, UnderWay, Worker, WrittenOn};
+use super::{Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing};
 use crate::domain::{Command, apply};
 use crate::store::load;
 use crate::store::write::{Ready, Written};
@@ -69,26 +70,27 @@ impl Worker {
         commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect()
     }
 
-    /// Has a batch written while this task does something else. It is sent before that: a task that was only
-    /// spawned may wait until this one waits, and the database would have nothing to do meanwhile.
+    /// Has a batch written while this task does something else: it is sent, and looked after when this task waits.
+    /// A task of its own would be one more between the database and whoever waits, and the runtime wakes another
+    /// thread for the fourth of a row of tasks that wake each other.
     pub(super) async fn write_on(
         &mut self,
         batch: Batch,
         (results, ready, news): (Results, Ready, News),
     ) {
         let (conn, database) = (self.conn.take(), self.store.database().clone());
-        let mut write = Box::pin(async move {
+        let write = async move {
             let mut conn = match conn {
                 Some(conn) => conn,
                 None => bounded(database.connect()).await?,
             };
             let written = bounded(ready.write(&mut conn)).await?;
             Ok((conn, written))
-        });
-        let writing = match futures::poll!(&mut write) {
-            Poll::Ready(written) => tokio::spawn(std::future::ready(written)),
-            Poll::Pending => tokio::spawn(write),
         };
+        let mut writing: Writing = AssertUnwindSafe(write).catch_unwind().boxed();
+        if let Poll::Ready(written) = futures::poll!(&mut writing) {
+            writing = std::future::ready(written).boxed();
+        }
         self.under_way = Some(UnderWay { batch, results, news, writing });
     }
 
@@ -104,7 +106,7 @@ impl Worker {
         }
     }
 
-    pub(super) async fn written(&mut self, written: Result<WrittenOn, JoinError>) -> bool {
+    pub(super) async fn written(&mut self, written: Ended) -> bool {
         let Some(UnderWay { batch, results, news, .. }) = self.under_way.take() else {
             return true;
         };
@@ -120,7 +122,7 @@ impl Worker {
             Ok(Err(error)) => {
                 tracing::warn!(error = %redacted(&error), "a batch runs again after a database error");
             }
-            Err(error) => tracing::error!(%error, "writing a batch ended badly; it runs again"),
+            Err(_panic) => tracing::error!("writing a batch ended badly; it runs again"),
         }
         self.book.forget(Default::default());
         self.carry_out(batch).await;

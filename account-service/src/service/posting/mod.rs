@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use cashout_common::clock::Clock;
 use cashout_common::db::{Conn, close};
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 use super::poster::{PostError, Reply, Request, Waiting};
 use crate::domain::{Book, Command, Outcome, Refusal};
@@ -39,7 +39,9 @@ const REMEMBERED: usize = 100_000;
 const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 type Results = Vec<Result<Outcome, Refusal>>;
-type WrittenOn = Result<(Conn, Written), sqlx::Error>;
+/// How writing a batch ended: badly in a panic, or as the database said.
+type Ended = std::thread::Result<Result<(Conn, Written), sqlx::Error>>;
+type Writing = BoxFuture<'static, Ended>;
 
 /// Who is to be told of a batch.
 struct Batch {
@@ -47,13 +49,13 @@ struct Batch {
     replies: Vec<Reply>,
 }
 
-/// A batch that is computed, and being written in a task of its own.
+/// A batch that is computed and being written.
 struct UnderWay {
     batch: Batch,
     results: Results,
     /// What to announce once it is there.
     news: News,
-    writing: JoinHandle<WrittenOn>,
+    writing: Writing,
 }
 
 /// What others are told when a batch is there.
