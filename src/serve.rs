@@ -190,6 +190,7 @@ pub fn command(mut values: Values) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let metrics = cashout_common::metrics::address(&mut values);
     let config = Config::read(&mut values);
     let mut config = match values.finish(config) {
         Ok(config) => config,
@@ -201,6 +202,13 @@ pub fn command(mut values: Values) -> ExitCode {
     config.simulated = simulated;
     block_on(async {
         let stop = stop_signal();
+        let metrics = match cashout_common::metrics::serve(metrics).await {
+            Ok(metrics) => metrics,
+            Err(error) => {
+                eprintln!("cashout: cannot start: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        };
         let system = match start(config, World::real()).await {
             Ok(system) => system,
             Err(error) => {
@@ -215,7 +223,7 @@ pub fn command(mut values: Values) -> ExitCode {
                     system.stop().await;
                     return ExitCode::FAILURE;
                 }
-                tell(&system);
+                tell(&system, metrics);
                 stop.cancelled().await;
             }
             () = stop.cancelled() => {}
@@ -225,7 +233,7 @@ pub fn command(mut values: Values) -> ExitCode {
     })
 }
 
-fn tell(system: &System) {
+fn tell(system: &System, metrics: Option<SocketAddr>) {
     if std::io::stdout().is_terminal() {
         let gateway = reachable(system.gateway());
         let me = std::env::args().next().unwrap_or_else(|| "cashout".to_owned());
@@ -240,7 +248,9 @@ fn tell(system: &System) {
         let token = format!("$({me} token --user 7 --role teacher)");
         println!("  curl -H \"Authorization: Bearer {token}\" {gateway}/sett/sett");
     }
-    println!("{}", system.ready_line());
+    let metrics =
+        metrics.map(|at| format!(" metrics={}/metrics", reachable(at))).unwrap_or_default();
+    println!("{}{metrics}", system.ready_line());
 }
 
 /// Makes the data directory for its owner alone: it holds a key and people's numbers.

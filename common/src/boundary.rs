@@ -5,25 +5,30 @@
 //! deadline passes, and a database call dropped half-way poisons its connection.
 //! Must not know: any method of any service.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use cashout_proto::{Failure, Reason};
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
+use prost::Message;
+use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::service::{Routes, RoutesBuilder};
+use tonic::{Code, Status};
 use tower::Service;
 use tracing::Instrument;
 
+use crate::metrics::{self, Durations, Histogram};
 use crate::serve::{Limits, accept};
+
 /// How long a handler may go on when nobody waits for it any more.
 const HANDLER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -66,22 +71,63 @@ pub async fn grpc(
         }
     };
     let follow = tokio::spawn(follow);
-    accept(listener, Boundary::new(routes.routes(), limits.requests), limits, stop).await;
+    let methods = methods(descriptors)?;
+    let slots = Arc::new(Semaphore::new(limits.requests));
+    accept(listener, Boundary { inner: routes.routes(), methods, slots }, limits, stop).await;
     follow.abort();
     Ok(())
+}
+
+/// How long calls took. A stream counts as OK once it has begun.
+static CALLS: LazyLock<Durations<2>> = LazyLock::new(|| {
+    metrics::durations("rpc", "From a call's headers to its answer's, by method and gRPC code")
+});
+
+/// A method of ours, and how long it takes when it answers OK, which is nearly always.
+struct Method {
+    name: String,
+    ok: Histogram,
 }
 
 /// What every gRPC call passes: a limit, a task of its own, a deadline, one line in the log.
 #[derive(Clone)]
 struct Boundary {
     inner: Routes,
+    /// By path. Whoever calls may write any path; only these are names to count by.
+    methods: Arc<HashMap<String, Arc<Method>>>,
     slots: Arc<Semaphore>,
 }
 
-impl Boundary {
-    fn new(inner: Routes, requests: usize) -> Self {
-        Self { inner, slots: Arc::new(Semaphore::new(requests)) }
+/// The methods of a descriptor set.
+fn methods(descriptors: &[u8]) -> anyhow::Result<Arc<HashMap<String, Arc<Method>>>> {
+    let mut methods = HashMap::new();
+    for file in FileDescriptorSet::decode(descriptors)?.file {
+        for service in &file.service {
+            for method in &service.method {
+                let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
+                let ok =
+                    [("method", name.clone().into()), ("code", format!("{:?}", Code::Ok).into())];
+                let ok = CALLS.get_or_create_owned(&ok);
+                methods.insert(format!("/{name}"), Arc::new(Method { name, ok }));
+            }
+        }
     }
+    Ok(Arc::new(methods))
+}
+
+/// Tells that a call was answered: in the log and in numbers.
+fn told(method: Option<&Method>, code: Option<&str>, took: Duration) {
+    let code = code.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()));
+    match method {
+        Some(method) if code == Code::Ok => method.ok.observe(took.as_secs_f64()),
+        _ => {
+            let name = method.map_or_else(|| "-".to_owned(), |method| method.name.clone());
+            let labels = [("method", name.into()), ("code", format!("{code:?}").into())];
+            CALLS.get_or_create(&labels).observe(took.as_secs_f64());
+        }
+    }
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(code = i32::from(code), ms, "rpc answered");
 }
 
 impl Service<Request<Incoming>> for Boundary {
@@ -96,7 +142,9 @@ impl Service<Request<Incoming>> for Boundary {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let started = Instant::now();
         let method = request.uri().path();
+        // Every second, from every peer.
         let asks_for_health = method.starts_with("/grpc.health.");
+        let known = self.methods.get(method).cloned();
         let request_id = header(request.headers(), crate::actor::REQUEST_ID);
         let span = tracing::info_span!("rpc", method, request_id);
         let deadline = timeout_of(request.headers());
@@ -138,13 +186,10 @@ impl Service<Request<Incoming>> for Boundary {
             async move {
                 let response = answer.await;
                 let code = header(response.headers(), "grpc-status");
-                let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let code = code.unwrap_or("0");
                 if asks_for_health {
-                    // Every second, from every peer.
-                    tracing::trace!(code, ms, "rpc answered");
+                    tracing::trace!(code, "health told");
                 } else {
-                    tracing::info!(code, ms, "rpc answered");
+                    told(known.as_deref(), code, started.elapsed());
                 }
                 Ok(response)
             }
@@ -202,5 +247,29 @@ mod tests {
             }
             assert_eq!(timeout_of(&headers), limit, "{text}");
         }
+    }
+
+    #[test]
+    fn calls_are_counted_under_names_of_ours_whatever_a_caller_writes() -> anyhow::Result<()> {
+        let descriptors = cashout_proto::account::v1::DESCRIPTORS;
+        let methods = methods(descriptors)?;
+        let name = "cashout.account.v1.AccountService/GetAccount";
+        let known = methods.get(&format!("/{name}")).map(AsRef::as_ref);
+        assert!(known.is_some() && !methods.contains_key("/anything/else"));
+        for code in [None, Some("0"), Some("5"), Some("nonsense")] {
+            told(known, code, Duration::from_millis(3));
+        }
+        told(None, Some("12"), Duration::ZERO);
+        for (name, code, count) in [
+            (name, "Ok", 2),
+            (name, "NotFound", 1),
+            (name, "Unknown", 1),
+            ("-", "Unimplemented", 1),
+        ] {
+            let labels = [("method", name.into()), ("code", code.into())];
+            let found = CALLS.get(&labels).map(|calls| calls.count());
+            assert_eq!(found, Some(count), "{name} {code}");
+        }
+        Ok(())
     }
 }

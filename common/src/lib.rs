@@ -11,6 +11,7 @@ pub mod db;
 pub mod gather;
 pub mod kind;
 pub mod local;
+pub mod metrics;
 pub mod money;
 pub mod number;
 pub mod outgoing;

@@ -30,6 +30,7 @@ where
     crate::telemetry::start(&mut values);
     // Not every service needs it, but none starts with one that is wrong.
     let _ = values.read("CASHOUT_TIME_ZONE", crate::local::Zone::named);
+    let metrics = crate::metrics::address(&mut values);
     let config = read(&mut values);
     let config = match values.finish(config) {
         Ok(config) => config,
@@ -40,9 +41,17 @@ where
     };
     block_on(async {
         let stop = stop_signal();
+        let metrics = match crate::metrics::serve(metrics).await {
+            Ok(metrics) => metrics.map(|at| format!(" metrics=http://{at}/metrics")),
+            Err(error) => {
+                eprintln!("{name}: cannot start: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        };
         match start(config, World::real()).await {
             Ok(running) => {
-                println!("ready {name}=http://{}", running.address);
+                let metrics = metrics.unwrap_or_default();
+                println!("ready {name}=http://{}{metrics}", running.address);
                 stop.cancelled().await;
                 running.stop().await;
                 ExitCode::SUCCESS

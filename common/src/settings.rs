@@ -73,6 +73,11 @@ pub const SHARED: &[Setting] = &[
         "Log level or filter, e.g. `debug` or `warn,cashout=info`.",
     ),
     Setting::new("CASHOUT_LOG_FORMAT", "text", "`text` or `json`."),
+    Setting::new(
+        "CASHOUT_METRICS_LISTEN",
+        "",
+        "Address of `/metrics` for Prometheus, for operators alone; without it there is none.",
+    ),
 ];
 
 /// All mistakes of a configuration, one per line.

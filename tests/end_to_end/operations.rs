@@ -124,7 +124,13 @@ fn all_mistakes_in_settings_are_told_at_once_and_nothing_starts() -> anyhow::Res
 fn a_taken_port_is_told_with_the_name_of_its_setting() -> anyhow::Result<()> {
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let address = taken.local_addr()?.to_string();
-    for name in ["GATEWAY_LISTEN", "ACCOUNT_LISTEN", "WITHDRAW_LISTEN", "SANDBOX_LISTEN"] {
+    for name in [
+        "GATEWAY_LISTEN",
+        "ACCOUNT_LISTEN",
+        "WITHDRAW_LISTEN",
+        "SANDBOX_LISTEN",
+        "CASHOUT_METRICS_LISTEN",
+    ] {
         let data = tempfile::tempdir()?;
         let mut settings = settings(&data);
         settings.push((name, address.clone()));
@@ -198,6 +204,7 @@ async fn nothing_written_anywhere_holds_what_must_stay_private() -> anyhow::Resu
     let data = tempfile::tempdir()?;
     let mut settings = settings(&data);
     settings.push(("CASHOUT_LOG", "trace".to_owned()));
+    settings.push(("CASHOUT_METRICS_LISTEN", "127.0.0.1:0".to_owned()));
     let log = data.path().join("log");
     let mut child = command("cashout", &settings)?;
     let child = child.stderr(std::fs::File::create(&log)?);
@@ -219,6 +226,9 @@ async fn nothing_written_anywhere_holds_what_must_stay_private() -> anyhow::Resu
         let answer = web::send(request.header("content-type", "application/json")).await?;
         assert!(!answer.body.contains(crate::support::people::MOBILE), "{}", answer.body);
     }
+    let nowhere = format!("{}/{}", word("gateway=")?, crate::support::people::MOBILE);
+    assert_eq!(web::send(web::client()?.get(nowhere)).await?.status, 404);
+    let page = web::client()?.get(word("metrics=")?).send().await?.text().await?;
     system.terminate()?;
     assert!(system.ended()?.success());
     let log = std::fs::read_to_string(log)?;
@@ -226,6 +236,24 @@ async fn nothing_written_anywhere_holds_what_must_stay_private() -> anyhow::Resu
     let signature = token.rsplit('.').next().context("a signature")?;
     for secret in ["13800000001", "13800138000", "demo-openid-1", key.trim(), signature] {
         assert!(!log.contains(secret), "{secret} is in the log");
+        assert!(!page.contains(secret), "{secret} is in the metrics");
+    }
+    let number = |series: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|number| number.parse::<u64>().ok())
+    };
+    let posted = "method=\"cashout.account.v1.AccountService/PostTransfer\",code=\"Ok\"";
+    for (series, least) in [
+        ("cashout_http_seconds_count{route=\"/api/wallet/cash\",status=\"422\"}", 2),
+        ("cashout_http_seconds_count{route=\"-\",status=\"404\"}", 1),
+        (&*format!("cashout_rpc_seconds_count{{{posted}}}"), 1),
+        ("cashout_withdrawal_changes_total{event=\"request\",to=\"requested\"}", 1),
+        ("cashout_ledger_batch_movements_count", 1),
+        ("cashout_ledger_batch_seconds_count", 1),
+        ("cashout_ledger_waiting_movements", 0),
+        ("cashout_alarms_total{alarm=\"float_short\"}", 0),
+    ] {
+        assert!(number(series) >= Some(least), "{series} is {:?} in\n{page}", number(series));
     }
     assert!(log.contains("rpc answered"), "the log was on");
     Ok(())

@@ -3,6 +3,7 @@
 //! One row, one status, its history, payout attempts, providers. It never writes a balance: it asks the
 //! account service. Must not know: JSON, the account service's database.
 
+pub mod alarms;
 pub mod config;
 pub mod domain;
 pub mod grpc;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use cashout_common::peer;
 use cashout_common::serve::{self, Limits, Running};
+use cashout_common::telemetry;
 use cashout_common::world::World;
 use cashout_proto::withdraw::v1::DESCRIPTORS;
 use cashout_proto::withdraw::v1::withdraw_service_server::WithdrawServiceServer;
@@ -98,6 +100,7 @@ async fn launch(
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
+    telemetry::alarms(&alarms::ALARMS);
     let store = store::Store::open(&config.database_url).await?;
     let (channels, call_timeout) = (&config.channels, config.timing.call_timeout);
     let mut providers = providers::Providers::new(channels, store.clone(), &world, call_timeout)

@@ -12,8 +12,8 @@ use cashout_common::run::kept_up;
 use cashout_proto::{Failure, Reason};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
-use super::posting::{AHEAD, Worker};
-use crate::domain::{Command, Outcome, Refusal};
+use super::posting::{AHEAD, Apply, Worker};
+use crate::domain::{Command, Outcome, Refusal, apply};
 use crate::store::Store;
 
 /// Most commands that wait; more are refused as overload.
@@ -85,6 +85,15 @@ impl Poster {
     /// Starts the pipeline. It ends when the last handle is dropped and everything waiting is done.
     #[must_use]
     pub fn start(store: Store, clock: Clock) -> (Self, tokio::task::JoinHandle<()>) {
+        Self::start_with(store, clock, apply)
+    }
+
+    /// The same, with what becomes of commands.
+    pub(super) fn start_with(
+        store: Store,
+        clock: Clock,
+        apply: Apply,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, requests) = mpsc::channel(QUEUE);
         let waiting = Arc::<Waiting>::default();
         let (announce, newest) = watch::channel(0);
@@ -93,7 +102,8 @@ impl Poster {
         let (news, seen) = ((announce, schedule, health), waiting.clone());
         let requests = Arc::new(Mutex::new(requests));
         let task = tokio::spawn(kept_up("ledger", move || {
-            let worker = Worker::new(store.clone(), clock.clone(), news.clone(), seen.clone());
+            let worker =
+                Worker::new(store.clone(), (clock.clone(), apply), news.clone(), seen.clone());
             let requests = requests.clone();
             async move { worker.run(&mut *requests.lock().await).await }
         }));

@@ -118,6 +118,8 @@ impl Statement {
             book.changes.accounts.iter().filter_map(|id| book.account(*id)).collect();
         let holds: Vec<&Hold> =
             book.changes.holds.iter().filter_map(|key| book.hold(key)).collect();
+        // Exactly one entry: a row of NULLs would be refused. No account is found by NULL, and without a hold the part
+        // about holds is not there.
         let one = book.changes.entries.len() == 1 && accounts.len() <= 1 && holds.len() <= 1;
         let mut values = Values::of(one);
         head(&mut values, book);
@@ -149,7 +151,7 @@ impl Statement {
 ///
 /// Columns are arrays, of which PostgreSQL makes a list each. That is a fifth of the time of a batch that is one
 /// command, as all are while it is quiet: where no table has more than one row of it, columns are single values,
-/// NULL if there is none, and nothing is found by NULL.
+/// NULL if there is none.
 struct Values {
     arguments: PgArguments,
     failed: Option<sqlx::error::BoxDynError>,
@@ -176,19 +178,6 @@ impl Values {
             self.add(rows.first().map(value));
         } else {
             self.add(rows.iter().map(value).collect::<Vec<T>>());
-        }
-    }
-
-    /// A column that may be NULL.
-    fn optional<'v, R, T>(&mut self, rows: &'v [R], value: impl Fn(&'v R) -> Option<T>)
-    where
-        Option<T>: Encode<'v, Postgres> + Type<Postgres>,
-        Vec<Option<T>>: Encode<'v, Postgres> + Type<Postgres>,
-    {
-        if self.one {
-            self.add(rows.first().and_then(value));
-        } else {
-            self.add(rows.iter().map(value).collect::<Vec<Option<T>>>());
         }
     }
 
@@ -220,8 +209,8 @@ fn entry_columns(values: &mut Values, rows: &[Arc<Entry>]) {
     values.column(rows, |e| e.account_id);
     values.column(rows, |e| e.seq);
     values.column(rows, |e| e.transfer_id);
-    values.optional(rows, |e| e.key.as_ref().map(|(key, _)| &**key));
-    values.optional(rows, |e| e.key.as_ref().map(|(_, digest)| &digest[..]));
+    values.column(rows, |e| e.key.as_ref().map(|(key, _)| &**key));
+    values.column(rows, |e| e.key.as_ref().map(|(_, digest)| &digest[..]));
     values.column(rows, |e| i64::from(e.kind.row().number));
     values.column(rows, |e| e.available_delta);
     values.column(rows, |e| e.frozen_delta);
@@ -230,10 +219,10 @@ fn entry_columns(values: &mut Values, rows: &[Arc<Entry>]) {
     values.column(rows, |e| e.income_total);
     values.column(rows, |e| e.withdrawn_total);
     values.column(rows, |e| e.last_income_at);
-    values.optional(rows, |e| (e.overdraft_limit != 0).then_some(e.overdraft_limit));
-    values.optional(rows, |e| e.side.account_id());
-    values.optional(rows, |e| e.hold.as_ref().map(|(id, _)| *id));
-    values.optional(rows, |e| facts_text(&e.facts));
+    values.column(rows, |e| (e.overdraft_limit != 0).then_some(e.overdraft_limit));
+    values.column(rows, |e| e.side.account_id());
+    values.column(rows, |e| e.hold.as_ref().map(|(id, _)| *id));
+    values.column(rows, |e| facts_text(&e.facts));
     values.column(rows, |e| e.created_at);
     values.column(rows, |e| &e.hash[..]);
 }

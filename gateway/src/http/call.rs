@@ -1,10 +1,10 @@
 //! One authenticated request as endpoints see it: who asks, with which parameters, and the way to the
 //! services. No endpoint sees a header.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, MatchedPath, Request};
 use cashout_common::actor::Actor;
 use cashout_common::clock::SECOND_US;
 use cashout_common::local::Zone;
@@ -43,6 +43,8 @@ pub struct Noted {
     pub request_id: String,
     /// When the answer must be there.
     pub deadline: Instant,
+    /// The pattern of its route, once it has one; told also of what is never answered by it.
+    pub route: Arc<OnceLock<MatchedPath>>,
 }
 
 /// An authenticated request.

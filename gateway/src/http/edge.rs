@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use cashout_common::metrics::{self, Durations};
 use cashout_common::serve::Limits;
 use cashout_proto::{Failure, Reason};
 use http::{HeaderValue, StatusCode, header};
@@ -32,6 +33,11 @@ use super::{App, Family, Refusal, health, refused, request_id};
 
 /// The largest body.
 const BODY_BYTES: usize = 64 * 1024;
+
+/// How long requests took.
+static REQUESTS: LazyLock<Durations<2>> = LazyLock::new(|| {
+    metrics::durations("http", "From a request's head to its answer, by route and HTTP status")
+});
 
 /// Wraps the routes into what every request passes.
 #[derive(Clone)]
@@ -54,7 +60,8 @@ impl Edge {
         let family = Family::of(request.uri().path());
         let method = request.method().clone();
         let deadline = started + family.patience(self.timeout);
-        let noted = Noted { request_id: request_id.clone(), deadline };
+        let route = Arc::new(OnceLock::new());
+        let noted = Noted { request_id: request_id.clone(), deadline, route: route.clone() };
         let mut response = self.run(request, noted).await;
         let refusal = response.extensions_mut().remove::<Refusal>();
         if let Some(refusal) = &refusal {
@@ -66,10 +73,13 @@ impl Edge {
         // Balances and persons do not belong into anybody's cache.
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // The route's pattern, not the path: a path may hold anything a caller put there.
-        let route = response.extensions().get::<MatchedPath>().map_or("-", |m| m.as_str());
+        let route = route.get().map_or("-", MatchedPath::as_str);
         let reason = refusal.as_ref().map_or("", |r| r.failure.reason.row().name);
         let status = response.status().as_u16();
-        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = started.elapsed();
+        let labels = [("route", route.to_owned().into()), ("status", status.to_string().into())];
+        REQUESTS.get_or_create(&labels).observe(took.as_secs_f64());
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status, reason, ms, request_id, "answered");
         response
     }
@@ -160,11 +170,12 @@ async fn read(mut body: Body) -> Result<Bytes, Failure> {
     Ok(Bytes::from(whole))
 }
 
-/// Notes which route answered, for the log.
+/// Notes which route a request takes, for the log and the numbers.
 pub async fn remember_route(matched: MatchedPath, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(matched);
-    response
+    if let Some(noted) = request.extensions().get::<Noted>() {
+        let _ = noted.route.set(matched);
+    }
+    next.run(request).await
 }
 
 #[cfg(test)]
@@ -205,7 +216,8 @@ mod tests {
         async fn defect() -> Response {
             std::panic::panic_any("a secret detail")
         }
-        let edge = edge(Router::new().route("/sett/sett", get(defect)))?;
+        let routes = Router::new().route("/sett/sett", get(defect));
+        let edge = edge(routes.route_layer(axum::middleware::from_fn(remember_route)))?;
         for _ in 0..2 {
             let request = Request::builder().uri("/sett/sett").body(Body::empty())?;
             let response = edge.clone().pass(request).await;
@@ -215,6 +227,8 @@ mod tests {
             assert_eq!(body, r#"{"code":500,"err_desc":"internal error"}"#);
         }
         assert_eq!(edge.slots.available_permits(), Limits::default().requests, "no slot is lost");
+        let counted = [("route", "/sett/sett".into()), ("status", "500".into())];
+        assert!(REQUESTS.get(&counted).is_some(), "it is told of its route");
         Ok(())
     }
 

@@ -1,9 +1,17 @@
-//! What operators see of a call to a provider: one span with operation, outcome, status and duration.
+//! What operators see of a call to a provider: one span with operation, outcome, status and duration, and its
+//! duration among all others.
 //! Never numbers, names, ids or bodies. Must not know: any provider.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
+use cashout_common::metrics::{self, Durations};
 use tracing::{Instrument, Span, field::Empty};
+
+/// How long calls took.
+static CALLS: LazyLock<Durations<3>> = LazyLock::new(|| {
+    metrics::durations("provider_call", "Calls to payment providers, by operation and outcome")
+});
 
 /// Makes a call inside its span. `outcome` names how it ended.
 pub async fn observed<T>(
@@ -23,8 +31,13 @@ pub async fn observed<T>(
     let began = Instant::now();
     let whole = async {
         let done = call.await;
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Span::current().record("outcome", outcome(&done)).record("ms", ms);
+        let (took, outcome) = (began.elapsed(), outcome(&done));
+        let labels = [("provider", provider), ("operation", operation), ("outcome", outcome)];
+        CALLS
+            .get_or_create(&labels.map(|(name, is)| (name, is.into())))
+            .observe(took.as_secs_f64());
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        Span::current().record("outcome", outcome).record("ms", ms);
         tracing::debug!("a provider was called");
         done
     };
@@ -34,7 +47,7 @@ pub async fn observed<T>(
 /// How a call for anything but an answer about a payout ended.
 #[must_use]
 pub fn got<T, E>(result: &Result<T, E>) -> &'static str {
-    if result.is_ok() { "got" } else { "not got" }
+    if result.is_ok() { "got" } else { "not_got" }
 }
 
 /// Notes the HTTP status of the call under way.

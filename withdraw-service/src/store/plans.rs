@@ -9,13 +9,14 @@
 //! decide.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use cashout_common::batch::{self, First};
 use cashout_common::db::{
     Conn, Database, Engine, bounded, close, command, connection_lost, transient,
 };
+use cashout_common::metrics::{self, Counts};
 use cashout_common::run::apart;
 use cashout_common::writer::{database_failure, redacted};
 use cashout_proto::{Failure, Reason};
@@ -23,9 +24,16 @@ use sqlx::Error;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::book::{Book, Needs};
+use super::history::Line;
 use super::load::{begin, version};
 use super::memory::Memory;
 use super::recent::Recent;
+use crate::domain::status::Status;
+
+/// Changes of cash-outs.
+static CHANGES: LazyLock<Counts<2>> = LazyLock::new(|| {
+    metrics::counts("withdrawal_changes", "Lines of history, by event and the status after it")
+});
 
 /// Most jobs that share a commit.
 const BATCH: usize = 256;
@@ -124,24 +132,27 @@ impl Plans {
         let (reply, answer) = oneshot::channel();
         let decide: Decide =
             Box::new(move |book| book.decide(&mut job).map(|t| Box::new(t) as Box<dyn Any + Send>));
-        let full = match self.jobs.try_send(Job { needs, decide, reply }) {
-            Err(mpsc::error::TrySendError::Full(_)) => true,
-            // Nobody is there to decide: the wait ends at once.
-            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => false,
-        };
-        async move {
-            if full {
-                return Err(Failure::new(Reason::Overloaded, "too many requests are waiting"));
+        let sent = self.jobs.try_send(Job { needs, decide, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                Failure::new(Reason::Overloaded, "too many requests are waiting")
             }
-            let decided = answer.await.unwrap_or_else(|_| Err(stopped()))?;
+            mpsc::error::TrySendError::Closed(_) => {
+                Failure::new(Reason::Unavailable, "the service is stopping")
+            }
+        });
+        async move {
+            sent?;
+            let decided = answer.await.unwrap_or_else(|_| Err(unanswered()))?;
             let decided = decided.downcast().map(|decided| *decided);
             decided.map_err(|_| Failure::new(Reason::Internal, "internal error"))
         }
     }
 }
 
-fn stopped() -> Failure {
-    Failure::new(Reason::Unavailable, "the service is stopping")
+/// A defect, or the end of the process, while it was decided.
+fn unanswered() -> Failure {
+    let told = "nobody knows whether it was done; look, or ask again";
+    Failure::new(Reason::Unavailable, told)
 }
 
 struct Worker {
@@ -206,7 +217,7 @@ impl Worker {
         for job in jobs {
             let alone = self.persist(std::slice::from_mut(job)).await;
             all.push(match alone {
-                Ok(mut decided) => decided.pop().unwrap_or_else(|| Err(stopped())),
+                Ok(mut decided) => decided.pop().unwrap_or_else(|| Err(unanswered())),
                 Err(failed) => Err(failed.told()),
             });
         }
@@ -295,7 +306,7 @@ impl Worker {
         let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
         self.memory = there.then(|| Memory::after(Some(memory), &book, &needs));
         if there {
-            self.recent.add(book.changes.lines);
+            self.tell(book.changes.lines);
         }
         Ok(there.then_some(decided))
     }
@@ -325,7 +336,17 @@ impl Worker {
         self.doubt = None;
         let needs: Vec<&Needs> = jobs.iter().map(|job| &job.needs).collect();
         let memory = Memory::after(None, &book, &needs);
-        self.recent.add(book.changes.lines);
+        self.tell(book.changes.lines);
         Ok((decided, memory))
+    }
+
+    /// Tells what was committed just now: to who follows changes, and in numbers.
+    fn tell(&self, lines: Vec<Line>) {
+        for line in &lines {
+            let event = line.event.clone();
+            let to = Status::from_number(line.to_status).map_or("-", Status::name);
+            CHANGES.get_or_create(&[("event", event.into()), ("to", to.into())]).inc();
+        }
+        self.recent.add(lines);
     }
 }

@@ -9,22 +9,24 @@ use cashout_common::db::{Engine, bounded};
 use cashout_common::writer::redacted;
 use futures::FutureExt;
 
+use super::measured::LEDGER;
 use super::tries::keys_of_refused;
-use super::{Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing};
-use crate::domain::{Command, apply};
+use super::{AHEAD, Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing};
+use crate::domain::Command;
 use crate::store::load;
 use crate::store::write::{Ready, Written};
 
 impl Worker {
     /// Computes a batch and makes it ready to be written in one statement, after what is under way.
-    /// `None` when that cannot be: something has to be read first or is not plain, nothing changes, or
-    /// what is remembered turned out to be wrong. What was computed is forgotten then.
+    /// `None` when that cannot be: something has to be read first or is not plain, nothing changes, a command
+    /// is a defect, or what is remembered turned out to be wrong. What was computed is forgotten then.
     pub(super) async fn start(&mut self, commands: &[Command]) -> Option<(Results, Ready, News)> {
         let postgres = matches!(self.store.database().readers(), Engine::Postgres(_));
         if !postgres || self.book.head.version == 0 || !load::at_hand(&self.book, commands) {
             return None;
         }
-        let results = self.compute(commands);
+        self.book.begin_batch();
+        let results = self.compute(commands)?;
         if self.book.changes.is_empty() {
             return None;
         }
@@ -64,15 +66,11 @@ impl Worker {
         Ok(known)
     }
 
-    fn compute(&mut self, commands: &[Command]) -> Results {
-        self.book.begin_batch();
-        let now_us = self.clock.now_us();
-        commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect()
-    }
-
-    /// Has a batch written while this task does something else: it is sent, and looked after when this task waits.
-    /// A task of its own would be one more between the database and whoever waits, and the runtime wakes another
-    /// thread for the fourth of a row of tasks that wake each other.
+    /// Has a batch written while this task does something else. It is sent before that, as far as the socket takes
+    /// it: a task that was only spawned may wait until this one waits, and the database would have nothing to do
+    /// meanwhile. What is left of a large batch, for which it pays to compute the next one, is a task of its own. A
+    /// small one is looked after when this task waits: a task would be one more between the database and whoever
+    /// waits, and the runtime wakes another thread for the fourth of a row of tasks that wake each other.
     pub(super) async fn write_on(
         &mut self,
         batch: Batch,
@@ -90,6 +88,9 @@ impl Worker {
         let mut writing: Writing = AssertUnwindSafe(write).catch_unwind().boxed();
         if let Poll::Ready(written) = futures::poll!(&mut writing) {
             writing = std::future::ready(written).boxed();
+        } else if batch.commands.iter().map(Command::movements).sum::<usize>() >= AHEAD {
+            let apart = tokio::spawn(writing);
+            writing = apart.map(|ended| ended.unwrap_or_else(|error| Err(Box::new(error)))).boxed();
         }
         self.under_way = Some(UnderWay { batch, results, news, writing });
     }
@@ -113,6 +114,7 @@ impl Worker {
         match written {
             Ok(Ok((conn, Written::Done))) => {
                 self.conn = Some(conn);
+                LEDGER.carried_out(&batch.commands, batch.taken.elapsed());
                 self.healthy.send_if_modified(|known| !std::mem::replace(known, true));
                 self.told = Some(Told { replies: batch.replies, results, news });
                 return true;

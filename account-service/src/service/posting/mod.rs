@@ -9,15 +9,21 @@
 //! before the commit of their own batch. Must not know: who asks, what a command means.
 
 mod ahead;
+#[cfg(test)]
+mod defect_tests;
+mod measured;
 mod tries;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cashout_common::clock::Clock;
 use cashout_common::db::{Conn, close};
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
+use self::measured::LEDGER;
 use super::poster::{PostError, Reply, Request, Waiting};
 use crate::domain::{Book, Command, Outcome, Refusal};
 use crate::store::Store;
@@ -36,8 +42,10 @@ pub(super) const AHEAD: usize = 64;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
 /// How soon a database that was away is asked again.
-const ASK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// What becomes of a command: [`crate::domain::apply`], but where a test wants a defect.
+pub(super) type Apply = fn(&mut Book, &Command, i64) -> Result<Outcome, Refusal>;
 type Results = Vec<Result<Outcome, Refusal>>;
 /// How writing a batch ended: badly in a panic, or as the database said.
 type Ended = std::thread::Result<Result<(Conn, Written), sqlx::Error>>;
@@ -47,6 +55,7 @@ type Writing = BoxFuture<'static, Ended>;
 struct Batch {
     commands: Vec<Command>,
     replies: Vec<Reply>,
+    taken: Instant,
 }
 
 /// A batch that is computed and being written.
@@ -75,6 +84,7 @@ struct Told {
 pub(super) struct Worker {
     store: Store,
     clock: Clock,
+    apply: Apply,
     announce: watch::Sender<i64>,
     schedule: watch::Sender<()>,
     healthy: watch::Sender<bool>,
@@ -93,12 +103,24 @@ impl Worker {
     /// Remembers nothing yet.
     pub(super) fn new(
         store: Store,
-        clock: Clock,
+        (clock, apply): (Clock, Apply),
         (announce, schedule, healthy): Announced,
         queue: Arc<Waiting>,
     ) -> Self {
         let (book, conn, under_way, told) = (Book::default(), None, None, None);
-        Self { store, clock, announce, schedule, healthy, book, conn, under_way, told, queue }
+        Self {
+            store,
+            clock,
+            apply,
+            announce,
+            schedule,
+            healthy,
+            book,
+            conn,
+            under_way,
+            told,
+            queue,
+        }
     }
 
     /// Works until nobody can ask any more and everything that waits is done.
@@ -107,7 +129,7 @@ impl Worker {
         while self.receive(waiting, &mut taken).await {
             let (commands, replies): (Vec<_>, Vec<_>) =
                 taken.drain(..).map(|r: Request| (r.command, r.reply)).unzip();
-            let batch = Batch { commands, replies };
+            let batch = Batch { commands, replies, taken: Instant::now() };
             let turn = self.store.database().write_turn().await;
             match self.start(&batch.commands).await {
                 // First the database has something to do again, then callers are told.
@@ -167,6 +189,7 @@ impl Worker {
             movements += request.command.movements();
             taken.push(request);
         }
+        LEDGER.left(self.queue.movements());
     }
 
     /// Waits for a command and takes it; false at the end. While the database is away it is asked again and again,
@@ -199,6 +222,20 @@ impl Worker {
             Some(conn) => Ok(conn),
             None => self.store.database().connect().await,
         }
+    }
+
+    /// What becomes of commands, one after the other. `None` after a defect: then nothing that is remembered can be
+    /// relied on, and it is forgotten.
+    fn compute(&mut self, commands: &[Command]) -> Option<Results> {
+        let (now_us, apply) = (self.clock.now_us(), self.apply);
+        let book = &mut self.book;
+        let all = || commands.iter().map(|command| apply(book, command, now_us)).collect();
+        let computed = catch_unwind(AssertUnwindSafe(all)).ok();
+        if computed.is_none() {
+            tracing::error!(commands = commands.len(), "a defect in carrying out a command");
+            self.book.forget(Default::default());
+        }
+        computed
     }
 
     /// What is told once the present changes are written.

@@ -5,8 +5,9 @@
 use cashout_common::db::{Conn, begin_write, bounded, command, connection_lost, transient};
 use cashout_common::writer::database_failure;
 
+use super::measured::LEDGER;
 use super::{Batch, REMEMBERED, Results, Worker, answer};
-use crate::domain::{Command, Outcome, Refusal, apply};
+use crate::domain::{Command, Outcome, Refusal};
 use crate::service::poster::{PostError, stopping};
 use crate::store::write::Written;
 use crate::store::{LOCK, load, write};
@@ -21,10 +22,10 @@ enum Tried {
 }
 
 impl Worker {
-    /// Carries a batch out and answers it. If the database refuses it as a whole, each command alone, so
-    /// that one bad command never fails its neighbours.
+    /// Carries a batch out and answers it. If the database refuses it as a whole or it panics, each command alone,
+    /// so that one bad command never fails its neighbours.
     pub(super) async fn carry_out(&mut self, batch: Batch) {
-        let Batch { commands, replies } = batch;
+        let Batch { commands, replies, taken } = batch;
         let whole = self.persist(&commands).await;
         let answers = match whole {
             Ok(results) => results.into_iter().map(|r| r.map_err(PostError::Refused)).collect(),
@@ -45,6 +46,7 @@ impl Worker {
                 commands.iter().map(|_| Err(PostError::Failed(failure.clone()))).collect()
             }
         };
+        LEDGER.carried_out(&commands, taken.elapsed());
         answer(replies, answers);
     }
 
@@ -94,9 +96,10 @@ impl Worker {
             load::known(&mut conn, &mut self.book, commands).await?;
         }
         load::touched(&mut conn, &mut self.book, commands).await?;
-        let now_us = self.clock.now_us();
-        let results: Results =
-            commands.iter().map(|command| apply(&mut self.book, command, now_us)).collect();
+        // As an error that does not pass, so that each command is carried out alone.
+        let defect =
+            || sqlx::Error::InvalidArgument("a defect in carrying out a command".to_owned());
+        let results = self.compute(commands).ok_or_else(defect)?;
         // As in `known_by_now`.
         if !careful && load::any_known(&mut conn, &keys_of_refused(commands, &results)).await? {
             self.conn = Some(conn);
