@@ -116,6 +116,29 @@ async fn three_instances_on_one_database_keep_one_ledger() -> anyhow::Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_instance_remembers_never_undoes_what_another_has_set() -> anyhow::Result<()> {
+    for database in databases("remembered").await? {
+        if database.engine == "sqlite" {
+            continue; // One process owns the file.
+        }
+        let mut first = Stack::start(&database.url).await?;
+        let mut second = Stack::start(&database.url).await?;
+        first.open(&[7]).await?;
+        // Both remember the account. A lock and a limit write no entry, whose id would tell that somebody wrote.
+        first.client.post_transfer(credit("a", 7, 1)).await?;
+        second.client.post_transfer(credit("b", 7, 1)).await?;
+        let lock = pb::SetLockRequest { account: Some(person(7)), locked: true };
+        first.client.set_lock(lock).await?;
+        let limit = pb::SetOverdraftLimitRequest { account: Some(person(7)), limit_minor: 5 };
+        let account = second.client.set_overdraft_limit(limit).await?.into_inner();
+        assert!(account.locked && account.overdraft_limit_minor == 5, "{account:?}");
+        first.stop_and_verify().await?;
+        second.stop_and_verify().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_that_passes_is_deadline_exceeded_and_the_write_stands_or_not_at_all()
 -> anyhow::Result<()> {
     for database in databases("deadline").await? {
