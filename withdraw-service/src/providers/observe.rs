@@ -54,3 +54,20 @@ pub fn got<T, E>(result: &Result<T, E>) -> &'static str {
 pub fn status(status: u16) {
     Span::current().record("http_status", status);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_is_counted_by_how_it_ended() {
+        let counted = |outcome: &'static str| {
+            let labels = [("provider", "test"), ("operation", "bill"), ("outcome", outcome)];
+            CALLS.get(&labels.map(|(name, is)| (name, is.into()))).is_some()
+        };
+        assert!(observed("test", "bill", async { Err::<(), ()>(()) }, got).await.is_err());
+        assert_eq!([counted("got"), counted("not_got")], [false, true]);
+        assert!(observed("test", "bill", async { Ok::<(), ()>(()) }, got).await.is_ok());
+        assert_eq!([counted("got"), counted("not_got")], [true, true]);
+    }
+}

@@ -11,7 +11,9 @@ use futures::FutureExt;
 
 use super::measured::LEDGER;
 use super::tries::keys_of_refused;
-use super::{AHEAD, Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing};
+use super::{
+    AHEAD, Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing, movements,
+};
 use crate::domain::Command;
 use crate::store::load;
 use crate::store::write::{Ready, Written};
@@ -88,7 +90,7 @@ impl Worker {
         let mut writing: Writing = AssertUnwindSafe(write).catch_unwind().boxed();
         if let Poll::Ready(written) = futures::poll!(&mut writing) {
             writing = std::future::ready(written).boxed();
-        } else if batch.commands.iter().map(Command::movements).sum::<usize>() >= AHEAD {
+        } else if movements(&batch.commands) >= AHEAD {
             let apart = tokio::spawn(writing);
             writing = apart.map(|ended| ended.unwrap_or_else(|error| Err(Box::new(error)))).boxed();
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cashout_common::metrics::{self, Gauge, Histogram};
 
+use super::movements;
 use crate::domain::Command;
 
 /// The ledger of this process.
@@ -30,8 +31,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// A batch was carried out, whatever became of its commands.
     pub(super) fn carried_out(&self, commands: &[Command], took: Duration) {
-        let movements = commands.iter().map(Command::movements).sum::<usize>();
-        self.movements.observe(u32::try_from(movements).unwrap_or(u32::MAX).into());
+        self.movements.observe(u32::try_from(movements(commands)).unwrap_or(u32::MAX).into());
         self.batches.observe(took.as_secs_f64());
     }
 

@@ -58,6 +58,11 @@ struct Batch {
     taken: Instant,
 }
 
+/// Movements of all commands.
+fn movements(commands: &[Command]) -> usize {
+    commands.iter().map(Command::movements).sum()
+}
+
 /// A batch that is computed and being written.
 struct UnderWay {
     batch: Batch,
