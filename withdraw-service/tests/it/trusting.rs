@@ -105,6 +105,23 @@ async fn a_pause_counts_for_the_next_batch_of_every_instance_also_of_one_that_wr
     Ok(())
 }
 
+#[tokio::test]
+async fn a_pause_by_another_instance_counts_for_the_next_batch_that_writes() -> anyhow::Result<()> {
+    let Some((_database, [ours, other], all)) = two("pausedwriting").await? else { return Ok(()) };
+    ensure!(!paused(&ours).await?);
+    pause(&other).await?;
+    // What it changes is as it is known; only the version tells that somebody wrote.
+    let claimed = all[2].clone();
+    let job = move |book: &mut Book| {
+        let paused = book.paused(PROVIDER);
+        let Some(mut w) = book.unchanged(&claimed)? else { return Ok(None) };
+        advance(book, &mut w, Step::person(Event::Cancel, "user:8", "", NOON_US))?;
+        Ok(Some(paused))
+    };
+    ensure!(ours.decide(Needs::claimed(&all[2]), job).await? == Some(true), "it was remembered");
+    Ok(())
+}
+
 /// The sum of what a person requested on a day, as a job is told it.
 async fn sum(store: &Store, day_us: i64) -> anyhow::Result<i64> {
     let needs = Needs { usage: Some((ALICE, day_us)), ..Needs::default() };
