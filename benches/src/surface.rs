@@ -1,6 +1,6 @@
 //! The account service's methods for the servers we compare with: eight are answered, the rest refused.
 //!
-//! Also how such a server is served: through the same listener, limits and task per call as the real
+//! Also how such a server is served: through the same listener, limits and boundary as the real
 //! service, so that a difference between them is a difference of their ledgers. Must not know: any rule.
 
 use std::net::SocketAddr;

@@ -1,23 +1,27 @@
-//! The boundary that every gRPC call passes: a limit, a task of its own, a deadline, one line in the
-//! log; and the health and reflection that every service has.
+//! The boundary that every gRPC call passes: a limit, a deadline, one line in the log, a handler that is
+//! finished; and the health and reflection that every service has.
 //!
-//! Each handler runs in a task of its own: tonic drops a handler when its caller goes away or its
-//! deadline passes, and a database call dropped half-way poisons its connection.
+//! A handler goes on in a task of its own when its caller goes away or its deadline passes: tonic would
+//! drop it, and a database call dropped half-way poisons its connection.
 //! Must not know: any method of any service.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -89,7 +93,7 @@ struct Method {
     ok: Histogram,
 }
 
-/// What every gRPC call passes: a limit, a task of its own, a deadline, one line in the log.
+/// What every gRPC call passes: a limit, a deadline, one line in the log.
 #[derive(Clone)]
 struct Boundary {
     inner: Routes,
@@ -155,7 +159,6 @@ impl Service<Request<Incoming>> for Boundary {
             let slot = self.slots.clone().try_acquire_owned();
             slot.map_err(|_| (Reason::Overloaded, "too many calls are in flight"))
         };
-        // Begun here and not when it is first waited for: what waits is small then, and is moved about.
         let mut inner = self.inner.clone();
         let handled = slot.map(|slot| {
             let handler = async move {
@@ -164,7 +167,7 @@ impl Service<Request<Incoming>> for Boundary {
                 drop(slot);
                 ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
             };
-            tokio::spawn(handler.instrument(span.clone()))
+            Finished::of(handler.instrument(span.clone()))
         });
         let answer = async move {
             let handled = match handled {
@@ -198,6 +201,37 @@ impl Service<Request<Incoming>> for Boundary {
     }
 }
 
+/// A future that is finished, whatever becomes of who waits for it: dropped before its end, it goes on in a task of
+/// its own. Whoever is waited for until the end, as nearly all are, needs none.
+struct Finished<T: Send + 'static>(Option<BoxFuture<'static, std::thread::Result<T>>>);
+
+impl<T: Send + 'static> Finished<T> {
+    fn of(future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(Some(AssertUnwindSafe(future).catch_unwind().boxed()))
+    }
+}
+
+impl<T: Send + 'static> Future for Finished<T> {
+    /// The error is a panic.
+    type Output = std::thread::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        let ended = ready!(future.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(ended)
+    }
+}
+
+impl<T: Send + 'static> Drop for Finished<T> {
+    fn drop(&mut self) {
+        // Without a runtime the process ends, and with it all tasks.
+        if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(future);
+        }
+    }
+}
+
 fn refusal(reason: Reason, message: &str) -> Response<Body> {
     Status::from(Failure::new(reason, message)).into_http()
 }
@@ -227,7 +261,32 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_handler_is_finished_also_when_nobody_waits_for_it_any_more() -> anyhow::Result<()> {
+        for begun in [false, true] {
+            let (go, gone) = oneshot::channel::<()>();
+            let (done, end) = oneshot::channel();
+            let mut handler = Finished::of(async move {
+                let _ = gone.await;
+                let _ = done.send(());
+            });
+            if begun {
+                assert!(futures::poll!(&mut handler).is_pending());
+            }
+            drop(handler);
+            let _ = go.send(());
+            end.await?;
+        }
+        let ended = Finished::of(async { 7 }).await;
+        assert_eq!(ended.ok(), Some(7));
+        let defect = Finished::of(async { panic!("a defect") }).await;
+        assert!(defect.is_err(), "its caller is told");
+        Ok(())
+    }
 
     #[test]
     fn deadlines_are_read_as_grpc_writes_them() {

@@ -7,12 +7,12 @@ pub type Rule = String;
 ///
 /// # Errors
 /// The rule, when it is broken.
-pub fn key(text: &str, max: usize) -> Result<String, Rule> {
+pub fn key(text: &str, max: usize) -> Result<&str, Rule> {
     let printable = text.bytes().all(|b| (0x20..=0x7e).contains(&b));
     if text.is_empty() || text.len() > max || !printable {
         return Err(format!("must be 1 to {max} printable ASCII characters"));
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 /// Free text of at most `max` characters, without control characters (a database may refuse NUL, and a

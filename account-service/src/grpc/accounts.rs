@@ -69,7 +69,7 @@ impl Server {
         }
         let wanted = request.accounts.iter().take(1000).enumerate();
         let wanted: Vec<Which> =
-            wanted.map(|(i, a)| f.account(&format!("accounts[{i}]"), Some(a))).collect();
+            wanted.map(|(i, a)| f.account(format_args!("accounts[{i}]"), Some(a))).collect();
         let wanted = f.finish(wanted)?;
         let found = self.store.accounts(&wanted).await?;
         let holders = match request.with_holders {

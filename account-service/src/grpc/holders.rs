@@ -81,11 +81,11 @@ impl Server {
         let mut privileges = Vec::new();
         for (i, privilege) in wanted.privileges.iter().take(20).enumerate() {
             let field = |name| format!("membership.privileges[{i}].{name}");
-            let title = f.free(&field("title"), &privilege.title, 64);
+            let title = f.free(field("title"), &privilege.title, 64);
             if title.contains(',') {
-                f.broken(&field("title"), "must not contain a comma");
+                f.broken(field("title"), "must not contain a comma");
             }
-            privileges.push((title, f.free(&field("subtitle"), &privilege.subtitle, 64)));
+            privileges.push((title, f.free(field("subtitle"), &privilege.subtitle, 64)));
         }
         f.finish(())?;
         let membership = Membership { is_member: wanted.is_member, privileges, saved_minor };

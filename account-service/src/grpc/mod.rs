@@ -17,6 +17,8 @@ use cashout_common::writer::{Writer, database_failure};
 use cashout_proto::account::v1 as pb;
 use cashout_proto::account::v1::account_service_server::AccountService;
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
@@ -79,8 +81,15 @@ macro_rules! methods {
     ($($name:ident: $request:ident => $response:ident;)*) => {
         #[tonic::async_trait]
         impl AccountService for Server {
-            $(async fn $name(&self, request: Request<pb::$request>) -> Answer<pb::$response> {
-                answer(self.$name(request.into_inner()).await)
+            // What `async fn` would be here, but for the request's metadata, which it would carry along.
+            $(fn $name<'server, 'call>(
+                &'server self,
+                request: Request<pb::$request>,
+            ) -> BoxFuture<'call, Answer<pb::$response>>
+            where
+                'server: 'call,
+            {
+                self.$name(request.into_inner()).map(answer).boxed()
             })*
 
             /// The operator is whoever the metadata says acts.

@@ -1,5 +1,6 @@
 //! Parsing fields: every rule a field can break, told with the field's name, all at once.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use cashout_common::kind::Kind;
@@ -12,7 +13,7 @@ use cashout_proto::{Failure, FieldViolation};
 use crate::domain::{Currency, Facts, Which};
 
 /// Collects broken rules while a request is read. A broken field reads as a harmless default, and
-/// [`Fields::finish`] refuses the whole.
+/// [`Fields::finish`] refuses the whole. Names of fields are put together only when a rule is broken.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     prefix: String,
@@ -26,7 +27,7 @@ impl Fields {
     }
 
     /// Notes a broken rule.
-    pub(super) fn broken(&mut self, field: &str, rule: impl Into<String>) {
+    pub(super) fn broken(&mut self, field: impl Display, rule: impl Into<String>) {
         let field = format!("{}{field}", self.prefix);
         self.broken.push(FieldViolation { field, rule: rule.into() });
     }
@@ -36,27 +37,31 @@ impl Fields {
         if self.broken.is_empty() { Ok(value) } else { Err(Failure::fields(self.broken)) }
     }
 
-    fn checked(&mut self, field: &str, result: Result<String, String>) -> String {
+    fn checked(&mut self, field: impl Display, result: Result<String, String>) -> String {
         result.unwrap_or_else(|rule| {
             self.broken(field, rule);
             String::new()
         })
     }
 
-    pub(super) fn key(&mut self, field: &str, value: &str) -> Arc<str> {
-        Arc::from(self.checked(field, text::key(value, 128)))
+    pub(super) fn key(&mut self, field: impl Display, value: &str) -> Arc<str> {
+        let key = text::key(value, 128);
+        Arc::from(key.unwrap_or_else(|rule| {
+            self.broken(field, rule);
+            ""
+        }))
     }
 
-    pub(super) fn free(&mut self, field: &str, value: &str, max: usize) -> String {
+    pub(super) fn free(&mut self, field: impl Display, value: &str, max: usize) -> String {
         self.checked(field, text::free(value, max))
     }
 
     /// More than 0, at most 2^53-1 minor units.
-    pub(super) fn amount(&mut self, field: &str, value: i64) -> i64 {
+    pub(super) fn amount(&mut self, field: impl Display, value: i64) -> i64 {
         self.range(field, value, 1, MAX_MINOR)
     }
 
-    pub(super) fn range(&mut self, field: &str, value: i64, min: i64, max: i64) -> i64 {
+    pub(super) fn range(&mut self, field: impl Display, value: i64, min: i64, max: i64) -> i64 {
         if !(min..=max).contains(&value) {
             self.broken(field, format!("must be from {min} to {max}"));
         }
@@ -64,22 +69,22 @@ impl Fields {
     }
 
     /// A time, or 0 for none: up to the year 9999.
-    pub(super) fn time(&mut self, field: &str, value: i64) -> i64 {
+    pub(super) fn time(&mut self, field: impl Display, value: i64) -> i64 {
         self.range(field, value, 0, 253_402_300_799_000_000)
     }
 
-    pub(super) fn user(&mut self, field: &str, value: i64) -> i64 {
+    pub(super) fn user(&mut self, field: impl Display, value: i64) -> i64 {
         self.range(field, value, 1, MAX_ID)
     }
 
-    pub(super) fn currency(&mut self, field: &str, value: &str) -> Currency {
+    pub(super) fn currency(&mut self, field: impl Display, value: &str) -> Currency {
         Currency::parse(value).unwrap_or_else(|| {
             self.broken(field, "must be three upper-case letters, like CNY");
             Currency::CNY
         })
     }
 
-    pub(super) fn account(&mut self, field: &str, value: Option<&pb::AccountRef>) -> Which {
+    pub(super) fn account(&mut self, field: impl Display, value: Option<&pb::AccountRef>) -> Which {
         use pb::account_ref::By;
         let Some((by, currency)) = value.and_then(|v| v.by.map(|by| (by, &v.currency))) else {
             self.broken(field, "must name an account by account_id or user_id");
@@ -87,17 +92,17 @@ impl Fields {
         };
         match by {
             By::AccountId(id) => {
-                Which::Id(self.range(&format!("{field}.account_id"), id, 1, MAX_ID))
+                Which::Id(self.range(format_args!("{field}.account_id"), id, 1, MAX_ID))
             }
             By::UserId(id) => {
-                let id = self.user(&format!("{field}.user_id"), id);
-                Which::Person(id, self.currency(&format!("{field}.currency"), currency))
+                let id = self.user(format_args!("{field}.user_id"), id);
+                Which::Person(id, self.currency(format_args!("{field}.currency"), currency))
             }
         }
     }
 
     /// A kind that must be given.
-    pub(super) fn kind(&mut self, field: &str, value: i32) -> Kind {
+    pub(super) fn kind(&mut self, field: impl Display, value: i32) -> Kind {
         Kind::from_number(value).unwrap_or_else(|| {
             self.broken(field, "must be a kind of the table of kinds");
             Kind::Adjustment
@@ -105,7 +110,7 @@ impl Fields {
     }
 
     /// A counter-account's name, or the default of the kind when empty.
-    pub(super) fn counter(&mut self, field: &str, value: &str, kind: Kind) -> Arc<str> {
+    pub(super) fn counter(&mut self, field: impl Display, value: &str, kind: Kind) -> Arc<str> {
         let name = if value.is_empty() { kind.row().counter } else { value };
         let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         let rest = name.bytes().all(|b| {
@@ -131,6 +136,6 @@ impl Fields {
             ("payment_code", &f.payment_code),
             ("payment_name", &f.payment_name),
         ];
-        Facts::new(fields.map(|(name, value)| self.free(&format!("facts.{name}"), value, 255)))
+        Facts::new(fields.map(|(name, value)| self.free(format_args!("facts.{name}"), value, 255)))
     }
 }

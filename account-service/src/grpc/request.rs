@@ -99,10 +99,10 @@ pub(super) fn settle(request: &pb::SettleHoldRequest) -> Result<Command, Failure
     }
     let mut parts = Vec::with_capacity(request.parts.len().min(8));
     for (i, part) in request.parts.iter().take(8).enumerate() {
-        let kind = f.kind(&format!("parts[{i}].kind"), part.kind);
-        let amount = f.amount(&format!("parts[{i}].amount_minor"), part.amount_minor);
+        let kind = f.kind(format_args!("parts[{i}].kind"), part.kind);
+        let amount = f.amount(format_args!("parts[{i}].amount_minor"), part.amount_minor);
         let counter =
-            f.counter(&format!("parts[{i}].counter_account"), &part.counter_account, kind);
+            f.counter(format_args!("parts[{i}].counter_account"), &part.counter_account, kind);
         let facts = f.facts(part.facts.as_ref());
         parts.push(Part { amount, counter, kind, facts });
     }

@@ -150,10 +150,10 @@ impl Server {
         let mut any_of = Vec::new();
         for (i, one) in wanted.any_of.iter().enumerate() {
             let field = |name| format!("filter.any_of[{i}].{name}");
-            let kind = f.kind(&field("kind"), one.kind);
+            let kind = f.kind(field("kind"), one.kind);
             match self::sign(&mut f, &field("direction"), one.direction) {
                 Some(sign) => any_of.push((kind, sign)),
-                None => f.broken(&field("direction"), "must be given"),
+                None => f.broken(field("direction"), "must be given"),
             }
         }
         let from_us = f.time("filter.from_us", wanted.from_us);

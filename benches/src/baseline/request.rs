@@ -158,7 +158,10 @@ pub fn person(field: &str, account: Option<&pb::AccountRef>) -> Result<i64, Fail
 
 fn key(text: &str, method: &str, request: &impl Message) -> Result<Key, Failure> {
     let text = text::key(text, 128).map_err(|rule| Failure::field("key", rule))?;
-    Ok(Key { text, digest: digest(&[method.as_bytes(), &request.encode_to_vec()]) })
+    Ok(Key {
+        text: text.to_owned(),
+        digest: digest(&[method.as_bytes(), &request.encode_to_vec()]),
+    })
 }
 
 fn kind(number: i32) -> Result<Kind, Failure> {

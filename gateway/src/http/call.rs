@@ -153,7 +153,8 @@ impl Call {
             return Err(malformed("Idempotency-Key is given twice with different values"));
         }
         let key = first.as_deref().unwrap_or_default();
-        text::key(key, 255).map_err(|rule| malformed(&format!("Idempotency-Key {rule}")))
+        let key = text::key(key, 255);
+        key.map(str::to_owned).map_err(|rule| malformed(&format!("Idempotency-Key {rule}")))
     }
 
     /// The parameters of query string and body together. A body may be a form or a flat JSON object.

@@ -1,4 +1,4 @@
-//! The RPCs, one after another. Each runs in a task of its own (see `serve`), so none is cancelled
+//! The RPCs, one after another. Each is finished whatever becomes of its caller (see `boundary`), so none is cancelled
 //! half-way.
 
 use std::sync::Arc;
