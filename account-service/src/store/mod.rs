@@ -13,6 +13,7 @@ pub mod reads;
 pub mod rows;
 pub mod standing;
 pub mod statement;
+mod tuples;
 pub mod verify;
 pub mod write;
 mod write_postgres;

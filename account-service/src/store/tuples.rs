@@ -1,0 +1,146 @@
+//! Rows as PostgreSQL's own row types have them: all columns of a table, in its order. An array of them is one
+//! parameter, and PostgreSQL makes one list of it; of an array per column it makes one each.
+//!
+//! Must not know: statements.
+
+use sqlx::Postgres;
+use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
+
+use super::rows::{facts_text, state_number};
+use super::write::Row;
+use crate::domain::{Account, Entry, Hold};
+
+/// A row type and arrays of it, by the name of its table.
+macro_rules! named {
+    ($($type:ident $table:literal)*) => {$(
+        impl sqlx::Type<Postgres> for $type<'_> {
+            fn type_info() -> PgTypeInfo {
+                PgTypeInfo::with_name($table)
+            }
+        }
+
+        impl PgHasArrayType for $type<'_> {
+            fn array_type_info() -> PgTypeInfo {
+                PgTypeInfo::array_of($table)
+            }
+        }
+    )*};
+}
+named! { AccountTuple "account" EntryTuple "entry" HoldTuple "hold" }
+
+/// A row of the table `account`.
+#[derive(sqlx::Encode)]
+pub(super) struct AccountTuple<'a> {
+    id: i64,
+    user_id: Option<i64>,
+    counter: Option<&'a str>,
+    currency: &'a str,
+    balance: i64,
+    overdraft_limit: i64,
+    locked_at: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl<'a> From<&'a Account> for AccountTuple<'a> {
+    fn from(a: &'a Account) -> Self {
+        let Row { user_id, counter, balance } = Row::of(a);
+        Self {
+            id: a.id,
+            user_id,
+            counter,
+            currency: a.currency.code(),
+            balance,
+            overdraft_limit: a.overdraft_limit,
+            locked_at: a.locked_at,
+            created_at: a.created_at,
+            updated_at: a.updated_at,
+        }
+    }
+}
+
+/// A row of the table `entry`.
+#[derive(sqlx::Encode)]
+pub(super) struct EntryTuple<'e> {
+    id: i64,
+    account_id: i64,
+    seq: i64,
+    transfer_id: i64,
+    key: Option<&'e str>,
+    digest: Option<&'e [u8]>,
+    kind: i64,
+    available_delta: i64,
+    frozen_delta: i64,
+    available_after: i64,
+    frozen_after: i64,
+    income_total: i64,
+    withdrawn_total: i64,
+    last_income_at: i64,
+    overdraft_limit: Option<i64>,
+    counter_id: Option<i64>,
+    hold_id: Option<i64>,
+    facts: Option<String>,
+    created_at: i64,
+    hash: &'e [u8],
+}
+
+impl<'e> From<&'e Entry> for EntryTuple<'e> {
+    fn from(e: &'e Entry) -> Self {
+        Self {
+            id: e.id,
+            account_id: e.account_id,
+            seq: e.seq,
+            transfer_id: e.transfer_id,
+            key: e.key.as_ref().map(|(key, _)| &**key),
+            digest: e.key.as_ref().map(|(_, digest)| &digest[..]),
+            kind: e.kind.row().number.into(),
+            available_delta: e.available_delta,
+            frozen_delta: e.frozen_delta,
+            available_after: e.available_after,
+            frozen_after: e.frozen_after,
+            income_total: e.income_total,
+            withdrawn_total: e.withdrawn_total,
+            last_income_at: e.last_income_at,
+            overdraft_limit: (e.overdraft_limit != 0).then_some(e.overdraft_limit),
+            counter_id: e.side.account_id(),
+            hold_id: e.hold.as_ref().map(|(id, _)| *id),
+            facts: facts_text(&e.facts),
+            created_at: e.created_at,
+            hash: &e.hash,
+        }
+    }
+}
+
+/// A row of the table `hold`.
+#[derive(sqlx::Encode)]
+pub(super) struct HoldTuple<'h> {
+    id: i64,
+    key: &'h str,
+    account_id: i64,
+    amount: i64,
+    kind: i64,
+    state: i64,
+    settled: i64,
+    released: i64,
+    release_at: i64,
+    created_at: i64,
+    ended_at: i64,
+}
+
+impl<'h> From<&'h Hold> for HoldTuple<'h> {
+    fn from(h: &'h Hold) -> Self {
+        Self {
+            id: h.id,
+            key: &h.key,
+            account_id: h.account_id,
+            amount: h.amount,
+            kind: h.kind.row().number.into(),
+            state: state_number(h.state),
+            settled: h.settled,
+            released: h.released,
+            release_at: h.release_at,
+            created_at: h.created_at,
+            ended_at: h.ended_at,
+        }
+    }
+}
