@@ -13,7 +13,6 @@ use cashout_common::kind::Kind;
 use cashout_common::random::Random;
 use cashout_proto::account::v1 as pb;
 use cashout_proto::account::v1::account_service_client::AccountServiceClient;
-use sqlx::{Connection, PgConnection};
 use support::operations::{Op, Place};
 use support::{Stack, credit, place, reason, release, settle};
 use tokio::sync::Mutex;
@@ -43,7 +42,8 @@ where
 struct Trouble {
     /// Another instance on the same database.
     other: Client,
-    admin: Mutex<PgConnection>,
+    /// Of the database; whoever loses its connections holds it, or they would lose each other's.
+    url: Mutex<String>,
     random: Random,
     lost: AtomicU64,
 }
@@ -51,13 +51,10 @@ struct Trouble {
 impl Trouble {
     /// Now and then loses all connections, or has the other instance write.
     async fn strike(&self) -> anyhow::Result<()> {
-        const LOSE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-            WHERE datname = current_database() AND pid <> pg_backend_pid()";
         match self.random.below(300) {
             0 => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                let _: i64 =
-                    sqlx::query_scalar(LOSE).fetch_one(&mut *self.admin.lock().await).await?;
+                cashout_testing::lose_connections(&self.url.lock().await).await?;
             }
             1..=6 => {
                 let key = format!("other{}", self.random.below(u64::MAX));
@@ -157,7 +154,7 @@ async fn each_command_counts_once_whatever_becomes_of_the_batch_before_it() -> a
     s.open(&people).await?;
     let trouble = Arc::new(Trouble {
         other: other.client.clone(),
-        admin: Mutex::new(PgConnection::connect(&database.url).await?),
+        url: Mutex::new(database.url.clone()),
         random: Random::seeded(seed),
         lost: AtomicU64::new(0),
     });

@@ -11,6 +11,8 @@ mod server;
 
 use anyhow::Context;
 
+pub use postgres::lose_connections;
+
 /// A database of one test. It goes away with the value.
 #[derive(Debug)]
 pub struct TestDatabase {

@@ -22,6 +22,18 @@ pub struct Created {
     server: &'static str,
 }
 
+/// Ends every other connection to a database, as a server that fails does.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lose_connections(url: &str) -> anyhow::Result<()> {
+    const LOSE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut admin = PgConnection::connect(url).await?;
+    admin.execute(LOSE).await?;
+    Ok(admin.close().await?)
+}
+
 impl Created {
     /// Makes an empty database on `server`, the address of a database where making one is allowed.
     pub async fn new(server: &'static str, test: &str) -> anyhow::Result<Self> {

@@ -1,4 +1,4 @@
-//! A batch that is written while the next one is computed.
+//! Batches that are written while the next one is computed.
 //!
 //! Must not know: what to do with a batch that could not be written, see `tries`.
 
@@ -10,9 +10,10 @@ use cashout_common::writer::redacted;
 use futures::FutureExt;
 
 use super::measured::LEDGER;
+use super::scribe::Scribe;
 use super::tries::keys_of_refused;
 use super::{
-    AHEAD, Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing, movements,
+    APART, Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing, movements,
 };
 use crate::domain::Command;
 use crate::store::load;
@@ -35,10 +36,12 @@ impl Worker {
         let ready = Ready::of(&self.book);
         let news = self.news();
         self.book.end_batch(REMEMBERED, true);
-        if !self.settle().await {
+        let refused = keys_of_refused(commands, &results);
+        let follows = refused.is_empty() && self.follows(commands);
+        if !follows && !self.settle().await {
             return None;
         }
-        let known = self.known_by_now(commands, &results).await;
+        let known = self.known_by_now(&refused).await;
         match (ready, known) {
             (Ok(Some(ready)), Ok(false)) => Some((results, ready, news)),
             _ => {
@@ -48,36 +51,57 @@ impl Worker {
         }
     }
 
+    /// Whether a batch can be given away before what is under way is there: when the scribe has that in hand and
+    /// takes this one too.
+    fn follows(&self, commands: &[Command]) -> bool {
+        movements(commands) >= APART && self.under_way.iter().all(|before| before.apart)
+    }
+
     /// Whether a key of what was refused is stored: then it is the repetition of a command that was
     /// carried out. A trusting run does not know old keys; one that is written twice breaks a unique key,
     /// but a refusal writes nothing.
-    async fn known_by_now(
-        &mut self,
-        commands: &[Command],
-        results: &Results,
-    ) -> Result<bool, sqlx::Error> {
-        let keys = keys_of_refused(commands, results);
+    async fn known_by_now(&mut self, keys: &[&str]) -> Result<bool, sqlx::Error> {
         if keys.is_empty() {
             return Ok(false);
         }
         // A trip for these: nothing that others should wait for.
         self.answer();
         let mut conn = bounded(self.connection()).await?;
-        let known = bounded(load::any_known(&mut conn, &keys)).await?;
+        let known = bounded(load::any_known(&mut conn, keys)).await?;
         self.conn = Some(conn);
         Ok(known)
     }
 
-    /// Has a batch written while this task does something else. It is sent before that, as far as the socket takes
-    /// it: a task that was only spawned may wait until this one waits, and the database would have nothing to do
-    /// meanwhile. What is left of a large batch, for which it pays to compute the next one, is a task of its own. A
-    /// small one is looked after when this task waits: a task would be one more between the database and whoever
-    /// waits, and the runtime wakes another thread for the fourth of a row of tasks that wake each other.
+    /// Has a batch written while this task does something else. A large one is given to the scribe. Any other is sent
+    /// now, as far as the socket takes it, for the database would have nothing to do meanwhile; and it is looked after
+    /// when this task waits: a task would be one more between the database and whoever waits, and the runtime
+    /// wakes another thread for the fourth of a row of tasks that wake each other.
     pub(super) async fn write_on(
         &mut self,
         batch: Batch,
         (results, ready, news): (Results, Ready, News),
     ) {
+        let apart = movements(&batch.commands) >= APART;
+        let writing = if apart { self.give(ready) } else { self.begin(ready).await };
+        self.under_way.push_back(UnderWay { batch, results, news, writing, apart });
+    }
+
+    fn give(&mut self, ready: Ready) -> Writing {
+        let given = match &self.scribe {
+            Some(scribe) => Ok(scribe),
+            None => {
+                Scribe::start(self.store.database().clone()).map(|new| &*self.scribe.insert(new))
+            }
+        };
+        let outcome = given.map(|scribe| scribe.give(ready, self.chain));
+        let outcome = async move {
+            let written = outcome?.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
+            Ok((None, written))
+        };
+        outcome.map(Ok).boxed()
+    }
+
+    async fn begin(&mut self, ready: Ready) -> Writing {
         let (conn, database) = (self.conn.take(), self.store.database().clone());
         let write = async move {
             let mut conn = match conn {
@@ -85,51 +109,63 @@ impl Worker {
                 None => bounded(database.connect()).await?,
             };
             let written = bounded(ready.write(&mut conn)).await?;
-            Ok((conn, written))
+            Ok((Some(conn), written))
         };
         let mut writing: Writing = AssertUnwindSafe(write).catch_unwind().boxed();
-        if let Poll::Ready(written) = futures::poll!(&mut writing) {
-            writing = std::future::ready(written).boxed();
-        } else if movements(&batch.commands) >= AHEAD {
-            let apart = tokio::spawn(writing);
-            writing = apart.map(|ended| ended.unwrap_or_else(|error| Err(Box::new(error)))).boxed();
+        match futures::poll!(&mut writing) {
+            Poll::Ready(written) => std::future::ready(written).boxed(),
+            Poll::Pending => writing,
         }
-        self.under_way = Some(UnderWay { batch, results, news, writing });
     }
 
-    /// Waits for what is under way, and keeps for [`Worker::answer`] what to tell its callers; false when it had
-    /// to be carried out anew, and what was computed after it is worth nothing.
+    /// Waits for all that is under way, and keeps for [`Worker::answer`] what to tell its callers; false when some
+    /// of it had to be carried out anew, and what was computed after it is worth nothing.
     pub(super) async fn settle(&mut self) -> bool {
-        match &mut self.under_way {
-            Some(under_way) => {
-                let written = (&mut under_way.writing).await;
-                self.written(written).await
-            }
-            None => true,
+        let mut all = true;
+        while let Some(oldest) = self.under_way.front_mut() {
+            let written = (&mut oldest.writing).await;
+            all &= self.written(written).await;
         }
+        all
     }
 
+    /// How writing the oldest that is under way has ended.
     pub(super) async fn written(&mut self, written: Ended) -> bool {
-        let Some(UnderWay { batch, results, news, .. }) = self.under_way.take() else {
+        let Some(UnderWay { batch, results, news, .. }) = self.under_way.pop_front() else {
             return true;
         };
         match written {
             Ok(Ok((conn, Written::Done))) => {
-                self.conn = Some(conn);
+                self.conn = conn.or(self.conn.take());
                 LEDGER.carried_out(&batch.commands, batch.taken.elapsed());
                 self.healthy.send_if_modified(|known| !std::mem::replace(known, true));
-                self.told = Some(Told { replies: batch.replies, results, news });
+                self.told.push(Told { replies: batch.replies, results, news });
                 return true;
             }
-            Ok(Ok((conn, Written::Stale))) => self.conn = Some(conn),
+            Ok(Ok((conn, Written::Stale))) => self.conn = conn.or(self.conn.take()),
             // Nobody knows whether it is there; its keys will tell.
             Ok(Err(error)) => {
                 tracing::warn!(error = %redacted(&error), "a batch runs again after a database error");
             }
             Err(_panic) => tracing::error!("writing a batch ended badly; it runs again"),
         }
-        self.book.forget(Default::default());
-        self.carry_out(batch).await;
+        self.anew(batch).await;
         false
+    }
+
+    /// Carries out what was not written, and what rests on it, which the scribe did not write then.
+    async fn anew(&mut self, batch: Batch) {
+        let after: Vec<UnderWay> = self.under_way.drain(..).collect();
+        let mut batches = vec![batch];
+        for UnderWay { batch, writing, .. } in after {
+            drop(writing.await);
+            batches.push(batch);
+        }
+        self.chain += 1;
+        self.scribe = self.scribe.take().filter(Scribe::works);
+        self.book.forget(Default::default());
+        for batch in batches {
+            self.carry_out(batch).await;
+        }
     }
 }

@@ -12,8 +12,12 @@ mod ahead;
 #[cfg(test)]
 mod defect_tests;
 mod measured;
+mod scribe;
+#[cfg(test)]
+mod scribe_tests;
 mod tries;
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,21 +28,26 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use self::measured::LEDGER;
+use self::scribe::Scribe;
 use super::poster::{PostError, Reply, Request, Waiting};
 use crate::domain::{Book, Command, Outcome, Refusal};
 use crate::store::Store;
 use crate::store::write::Written;
 
-/// Most movements that share a commit, but for the batch call that goes over it: so many credits take about 200 KB
-/// of a statement, which a local socket takes at once (208 KB). Of more, the rest waits until a thread is free to
-/// send it, and the database for the rest.
+/// Most movements that share a commit, but for the batch call that goes over it: so many credits take about 300 KB
+/// of a statement. Of more, callers wait longer and the database gains nothing.
 const BATCH: usize = 768;
 /// As many are taken at once whatever else waits; of more, one half is left for the next batch. Callers
 /// who wait for each other's answers would otherwise move in step, all of them in one batch: the
 /// processors would wait while the database works, and the database while callers are answered.
 const AT_ONCE: usize = 128;
 /// So many movements are worth computing while a batch is under way: who comes after them waits for the next one.
-pub(super) const AHEAD: usize = 64;
+pub(super) const AHEAD: usize = 96;
+/// Batches of at least so many movements are given to the scribe. Being told by another thread costs more than smaller
+/// ones gain.
+const APART: usize = 256;
+/// So many batches are under way at most: one that the database has in hand, and one that it is given right after.
+const UNDER_WAY: usize = 2;
 /// Most accounts that are remembered between batches (about 300 bytes each).
 const REMEMBERED: usize = 100_000;
 /// How soon a database that was away is asked again.
@@ -48,7 +57,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) type Apply = fn(&mut Book, &Command, i64) -> Result<Outcome, Refusal>;
 type Results = Vec<Result<Outcome, Refusal>>;
 /// How writing a batch ended: badly in a panic, or as the database said.
-type Ended = std::thread::Result<Result<(Conn, Written), sqlx::Error>>;
+type Ended = std::thread::Result<Result<(Option<Conn>, Written), sqlx::Error>>;
 type Writing = BoxFuture<'static, Ended>;
 
 /// Who is to be told of a batch.
@@ -70,6 +79,8 @@ struct UnderWay {
     /// What to announce once it is there.
     news: News,
     writing: Writing,
+    /// Whether the scribe writes it, after all it was given before.
+    apart: bool,
 }
 
 /// What others are told when a batch is there.
@@ -95,8 +106,12 @@ pub(super) struct Worker {
     healthy: watch::Sender<bool>,
     book: Book,
     conn: Option<Conn>,
-    under_way: Option<UnderWay>,
-    told: Option<Told>,
+    scribe: Option<Scribe>,
+    /// What the scribe is given under the same number rests on each other.
+    chain: u64,
+    /// Oldest first.
+    under_way: VecDeque<UnderWay>,
+    told: Vec<Told>,
     queue: Arc<Waiting>,
 }
 
@@ -112,7 +127,6 @@ impl Worker {
         (announce, schedule, healthy): Announced,
         queue: Arc<Waiting>,
     ) -> Self {
-        let (book, conn, under_way, told) = (Book::default(), None, None, None);
         Self {
             store,
             clock,
@@ -120,10 +134,12 @@ impl Worker {
             announce,
             schedule,
             healthy,
-            book,
-            conn,
-            under_way,
-            told,
+            book: Book::default(),
+            conn: None,
+            scribe: None,
+            chain: 0,
+            under_way: VecDeque::new(),
+            told: Vec::new(),
             queue,
         }
     }
@@ -152,6 +168,9 @@ impl Worker {
         }
         self.settle().await;
         self.answer();
+        if let Some(scribe) = self.scribe {
+            scribe.end().await;
+        }
         if let Some(conn) = self.conn {
             close(conn).await;
         }
@@ -164,15 +183,18 @@ impl Worker {
         waiting: &mut mpsc::Receiver<Request>,
         taken: &mut Vec<Request>,
     ) -> bool {
-        while let Some(under_way) = &mut self.under_way
-            && self.queue.movements() < AHEAD
-        {
+        loop {
+            let more = self.under_way.len() < UNDER_WAY;
+            let Some(oldest) = self.under_way.front_mut() else { break };
+            if more && self.queue.movements() >= AHEAD {
+                break;
+            }
             tokio::select! {
-                written = &mut under_way.writing => {
+                written = &mut oldest.writing => {
                     self.written(written).await;
                     self.answer();
                 }
-                () = self.queue.enough() => {}
+                () = self.queue.enough(), if more => {}
             }
         }
         // What is counted is there in a moment, if it is not there yet.
@@ -252,7 +274,7 @@ impl Worker {
 
     /// Tells the callers of what was written last, if they are not told yet.
     fn answer(&mut self) {
-        if let Some(Told { replies, results, news }) = self.told.take() {
+        for Told { replies, results, news } in std::mem::take(&mut self.told) {
             self.tell(&news);
             answer(replies, results.into_iter().map(|r| r.map_err(PostError::Refused)).collect());
         }
