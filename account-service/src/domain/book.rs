@@ -4,11 +4,13 @@
 //! A command that is refused half-way is undone here, so that it never spoils its neighbours.
 //! Must not know: rules about money (`apply`), how it is loaded and written (`store`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foldhash::HashMap;
+
 use super::account::{Account, Currency, Owner};
-use super::command::Key;
+use super::command::{Key, Which};
 use super::entry::{Digest, Entry, Hash};
 use super::hold::{Hold, HoldState};
 
@@ -229,6 +231,18 @@ impl Book {
         match owner {
             Owner::Person(id) => self.accounts.get(&self.people.get(&(*id, currency)).copied()??),
             Owner::Counter(name) => self.counter(name, currency),
+        }
+    }
+
+    /// What an account is counted in, if it is there.
+    #[must_use]
+    pub fn currency_of(&self, which: &Which) -> Option<Currency> {
+        match which {
+            Which::Id(id) => self.accounts.get(id).map(|account| account.currency),
+            // Who has an account in it has it here.
+            Which::Person(person, currency) => {
+                self.people.get(&(*person, *currency))?.map(|_| *currency)
+            }
         }
     }
 

@@ -84,12 +84,7 @@ pub fn at_hand(book: &Book, commands: &[Command]) -> bool {
             return false;
         }
         let mut currencies = held.flatten().map(|account| account.currency).into_iter();
-        let mut accounts = command.accounts().map(|which| match which {
-            Which::Id(id) => book.account(id).map(|account| account.currency),
-            Which::Person(user, currency) => {
-                book.owned(&Owner::Person(user), currency).map(|account| account.currency)
-            }
-        });
+        let mut accounts = command.accounts().map(|which| book.currency_of(&which));
         let counted =
             |currency| command.counters().all(|name| book.counter(name, currency).is_some());
         currencies.all(counted) && accounts.all(|currency| currency.is_some_and(counted))
