@@ -87,15 +87,22 @@ pub async fn kept_up<W: Future<Output = ()>>(name: &'static str, mut worker: imp
 /// would wait its turn to be seen.
 ///
 /// # Errors
-/// When the system has no thread for it.
+/// When the system has no thread or no runtime for it.
 pub fn apart<W: Future<Output = ()>>(
     name: &'static str,
     worker: impl FnMut() -> W + Send + 'static,
 ) -> std::io::Result<()> {
-    let own = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let work = move || own.block_on(kept_up(name, worker));
+    let (tell, begun) = std::sync::mpsc::sync_channel(1);
+    // The runtime is made there: it must not be dropped among tasks, as it would be here when there is no thread.
+    let work = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(own) => {
+            let _ = tell.send(Ok(()));
+            own.block_on(kept_up(name, worker));
+        }
+        Err(error) => drop(tell.send(Err(error))),
+    };
     std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-    Ok(())
+    begun.recv().unwrap_or_else(|_| Err(std::io::Error::other("the thread ended at once")))
 }
 
 #[cfg(test)]

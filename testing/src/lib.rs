@@ -11,7 +11,7 @@ mod server;
 
 use anyhow::Context;
 
-pub use postgres::lose_connections;
+pub use postgres::{connections, lose_connections};
 
 /// A database of one test. It goes away with the value.
 #[derive(Debug)]

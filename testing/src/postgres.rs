@@ -22,6 +22,19 @@ pub struct Created {
     server: &'static str,
 }
 
+/// How many others are connected to a database.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn connections(url: &str) -> anyhow::Result<i64> {
+    const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    let mut admin = PgConnection::connect(url).await?;
+    let others = sqlx::query_scalar(OTHERS).fetch_one(&mut admin).await?;
+    admin.close().await?;
+    Ok(others)
+}
+
 /// Ends every other connection to a database, as a server that fails does.
 ///
 /// # Errors

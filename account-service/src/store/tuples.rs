@@ -144,3 +144,100 @@ impl<'h> From<&'h Hold> for HoldTuple<'h> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cashout_common::db::Engine;
+    use serde_json::{Value, json};
+    use sqlx::postgres::PgBindIterExt;
+    use sqlx::{Encode, Type};
+
+    use super::*;
+    use crate::store::Store;
+
+    /// A row, by the names of its columns, as PostgreSQL understands it.
+    async fn understood<R>(store: &Store, sql: &'static str, row: R) -> anyhow::Result<Value>
+    where
+        R: for<'q> Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType,
+    {
+        let Engine::Postgres(readers) = store.database().readers() else { anyhow::bail!("SQLite") };
+        let mut arguments = sqlx::postgres::PgArguments::default();
+        sqlx::Arguments::add(&mut arguments, [row].iter().bind_iter())
+            .map_err(sqlx::Error::Encode)?;
+        let text: String = sqlx::query_scalar_with(sql, arguments).fetch_one(readers).await?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    #[tokio::test]
+    async fn a_row_has_the_columns_of_its_table_in_their_order() -> anyhow::Result<()> {
+        let Some(database) = cashout_testing::postgres("tuples").await? else { return Ok(()) };
+        let store = Store::open(&database.url).await?;
+        let account = AccountTuple {
+            id: 1,
+            user_id: Some(2),
+            counter: Some("c"),
+            currency: "CNY",
+            balance: 3,
+            overdraft_limit: 4,
+            locked_at: 5,
+            created_at: 6,
+            updated_at: 7,
+        };
+        assert_eq!(
+            understood(&store, "SELECT to_json(d)::text FROM unnest($1::account[]) d", account)
+                .await?,
+            json!({"id": 1, "user_id": 2, "counter": "c", "currency": "CNY", "balance": 3,
+                "overdraft_limit": 4, "locked_at": 5, "created_at": 6, "updated_at": 7})
+        );
+        let entry = EntryTuple {
+            id: 1,
+            account_id: 2,
+            seq: 3,
+            transfer_id: 4,
+            key: Some("k"),
+            digest: Some(&[5]),
+            kind: 6,
+            available_delta: 7,
+            frozen_delta: 8,
+            available_after: 9,
+            frozen_after: 10,
+            income_total: 11,
+            withdrawn_total: 12,
+            last_income_at: 13,
+            overdraft_limit: Some(14),
+            counter_id: Some(15),
+            hold_id: Some(16),
+            facts: Some("f".to_owned()),
+            created_at: 17,
+            hash: &[18],
+        };
+        assert_eq!(
+            understood(&store, "SELECT to_json(d)::text FROM unnest($1::entry[]) d", entry).await?,
+            json!({"id": 1, "account_id": 2, "seq": 3, "transfer_id": 4, "key": "k",
+                "digest": "\\x05", "kind": 6, "available_delta": 7, "frozen_delta": 8,
+                "available_after": 9, "frozen_after": 10, "income_total": 11,
+                "withdrawn_total": 12, "last_income_at": 13, "overdraft_limit": 14,
+                "counter_id": 15, "hold_id": 16, "facts": "f", "created_at": 17, "hash": "\\x12"})
+        );
+        let hold = HoldTuple {
+            id: 1,
+            key: "k",
+            account_id: 2,
+            amount: 3,
+            kind: 4,
+            state: 5,
+            settled: 6,
+            released: 7,
+            release_at: 8,
+            created_at: 9,
+            ended_at: 10,
+        };
+        assert_eq!(
+            understood(&store, "SELECT to_json(d)::text FROM unnest($1::hold[]) d", hold).await?,
+            json!({"id": 1, "key": "k", "account_id": 2, "amount": 3, "kind": 4, "state": 5,
+                "settled": 6, "released": 7, "release_at": 8, "created_at": 9, "ended_at": 10})
+        );
+        store.database().close().await;
+        Ok(())
+    }
+}

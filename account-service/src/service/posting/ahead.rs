@@ -8,9 +8,10 @@ use std::task::Poll;
 use cashout_common::db::{Engine, bounded};
 use cashout_common::writer::redacted;
 use futures::FutureExt;
+use tokio::sync::oneshot;
 
 use super::measured::LEDGER;
-use super::scribe::Scribe;
+use super::scribe::{Outcome, Scribe};
 use super::tries::keys_of_refused;
 use super::{
     APART, Batch, Ended, News, REMEMBERED, Results, Told, UnderWay, Worker, Writing, movements,
@@ -54,7 +55,9 @@ impl Worker {
     /// Whether a batch can be given away before what is under way is there: when the scribe has that in hand and
     /// takes this one too.
     fn follows(&self, commands: &[Command]) -> bool {
-        movements(commands) >= APART && self.under_way.iter().all(|before| before.apart)
+        movements(commands) >= APART
+            && self.scribe.is_some()
+            && self.under_way.iter().all(|before| before.apart)
     }
 
     /// Whether a key of what was refused is stored: then it is the repetition of a command that was
@@ -81,24 +84,24 @@ impl Worker {
         batch: Batch,
         (results, ready, news): (Results, Ready, News),
     ) {
-        let apart = movements(&batch.commands) >= APART;
-        let writing = if apart { self.give(ready) } else { self.begin(ready).await };
+        let apart = movements(&batch.commands) >= APART && self.has_scribe();
+        let writing = match &self.scribe {
+            Some(scribe) if apart => written_apart(scribe.give(ready, self.chain)),
+            _ => self.begin(ready).await,
+        };
         self.under_way.push_back(UnderWay { batch, results, news, writing, apart });
     }
 
-    fn give(&mut self, ready: Ready) -> Writing {
-        let given = match &self.scribe {
-            Some(scribe) => Ok(scribe),
-            None => {
-                Scribe::start(self.store.database().clone()).map(|new| &*self.scribe.insert(new))
+    /// Whether there is a scribe, who comes with the first large batch. Without one such a batch is written like any
+    /// other: what is under way then is none of a scribe's, so it has been waited for.
+    fn has_scribe(&mut self) -> bool {
+        if self.scribe.is_none() {
+            match Scribe::start(self.store.database().clone()) {
+                Ok(scribe) => self.scribe = Some(scribe),
+                Err(error) => tracing::warn!(%error, "the ledger's scribe cannot begin"),
             }
-        };
-        let outcome = given.map(|scribe| scribe.give(ready, self.chain));
-        let outcome = async move {
-            let written = outcome?.await.map_err(|_| sqlx::Error::WorkerCrashed)??;
-            Ok((None, written))
-        };
-        outcome.map(Ok).boxed()
+        }
+        self.scribe.is_some()
     }
 
     async fn begin(&mut self, ready: Ready) -> Writing {
@@ -118,13 +121,17 @@ impl Worker {
         }
     }
 
-    /// Waits for all that is under way, and keeps for [`Worker::answer`] what to tell its callers; false when some
-    /// of it had to be carried out anew, and what was computed after it is worth nothing.
+    /// Waits for all that is under way; false when some of it had to be carried out anew, and what was computed after it
+    /// is worth nothing. Callers of the last are still to be told by [`Worker::answer`], others are told here: the
+    /// database is busy with what comes after them.
     pub(super) async fn settle(&mut self) -> bool {
         let mut all = true;
         while let Some(oldest) = self.under_way.front_mut() {
             let written = (&mut oldest.writing).await;
             all &= self.written(written).await;
+            if !self.under_way.is_empty() {
+                self.answer();
+            }
         }
         all
     }
@@ -155,6 +162,8 @@ impl Worker {
 
     /// Carries out what was not written, and what rests on it, which the scribe did not write then.
     async fn anew(&mut self, batch: Batch) {
+        // Whose commands are there does not wait for this.
+        self.answer();
         let after: Vec<UnderWay> = self.under_way.drain(..).collect();
         let mut batches = vec![batch];
         for UnderWay { batch, writing, .. } in after {
@@ -168,4 +177,10 @@ impl Worker {
             self.carry_out(batch).await;
         }
     }
+}
+
+/// What the scribe says, as it is said of what the worker writes itself; no answer means that nobody knows.
+fn written_apart(outcome: oneshot::Receiver<Outcome>) -> Writing {
+    let told = outcome.map(|outcome| outcome.unwrap_or(Err(sqlx::Error::WorkerCrashed)));
+    told.map(|outcome| Ok(outcome.map(|written| (None, written)))).boxed()
 }

@@ -88,7 +88,8 @@ fn tell(told: &mut Told) {
 async fn write_all(database: &Database, mut given: mpsc::UnboundedReceiver<Order>) {
     let (mut conn, mut broken, mut told) = (None, None, None);
     while let Some(Order { ready, chain, reply }) = next(&mut given, &mut told).await {
-        let outcome = if broken == Some(chain) {
+        // Whose worker ended of a defect is not waited for by anybody: the next one might have refused their callers.
+        let outcome = if broken == Some(chain) || reply.is_closed() {
             Ok(Written::Stale)
         } else {
             let mut writing = pin!(bounded(write(database, &mut conn, ready)));

@@ -8,7 +8,7 @@ use cashout_common::kind::Kind;
 
 use super::scribe::Scribe;
 use crate::domain::command::Key;
-use crate::domain::{Book, Command, Currency, Facts, Movement, Transfer, Which, apply};
+use crate::domain::{Book, Command, Currency, Facts, Movement, Outcome, Transfer, Which, apply};
 use crate::service::poster::Poster;
 use crate::store::write::{Ready, Written};
 use crate::store::{Store, load};
@@ -85,6 +85,51 @@ async fn batches_are_written_in_order_and_after_a_lost_connection_by_another() -
     assert!(scribe.works());
     scribe.end().await;
     assert!(store.verify().await?.clean());
+    store.database().close().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_batches_are_carried_out_anew_in_order_when_another_instance_wrote_before_them()
+-> anyhow::Result<()> {
+    let Some(database) = cashout_testing::postgres("scribeanew").await? else { return Ok(()) };
+    let store = ledger(&database.url).await?;
+    let instances = [0, 1].map(|_| Poster::start(store.clone(), Clock::set_at(1)));
+    let mut seqs = Vec::new();
+    for (round, (poster, _)) in instances.iter().cycle().take(6).enumerate() {
+        // What this instance remembers is what the other has moved on from.
+        let commands = (0..2_000).map(|i| credit(&format!("{round}-{i}"))).collect();
+        for answer in poster.post_each(commands).await {
+            let Ok(Outcome::Posted(posted)) = answer else { anyhow::bail!("{answer:?}") };
+            seqs.extend(posted.entries.iter().map(|entry| entry.seq));
+        }
+    }
+    // The first money was 1; each command counts once, in the order they were given.
+    assert!(seqs.iter().copied().eq(2..=12_001), "carried out otherwise");
+    // Each instance has its worker's connection and its scribe's: without one, nothing of this was tried.
+    assert_eq!(cashout_testing::connections(&database.url).await?, 4);
+    for (poster, posting) in instances {
+        drop(poster);
+        posting.await?;
+    }
+    assert!(store.verify().await?.clean());
+    store.database().close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_left() -> anyhow::Result<()> {
+    let Some(database) = cashout_testing::postgres("scribeleft").await? else { return Ok(()) };
+    let store = ledger(&database.url).await?;
+    let scribe = Scribe::start(store.database().clone())?;
+    // Whoever gave it is gone before it is begun: the thread is busy with what cannot be written.
+    let busy = scribe.give(ready(&store, "a", 5).await?, 1);
+    drop(scribe.give(ready(&store, "b", 0).await?, 2));
+    assert_eq!(busy.await??, Written::Stale);
+    assert_eq!(scribe.give(ready(&store, "c", 0).await?, 3).await??, Written::Done);
+    scribe.end().await;
+    let mut conn = store.database().connect().await?;
+    assert!(!load::any_known(&mut conn, &["b"]).await?, "it was written");
     store.database().close().await;
     Ok(())
 }
