@@ -122,9 +122,10 @@ async fn what_nobody_waits_for_any_more_is_left() -> anyhow::Result<()> {
     let Some(database) = cashout_testing::postgres("scribeleft").await? else { return Ok(()) };
     let store = ledger(&database.url).await?;
     let scribe = Scribe::start(store.database().clone())?;
-    // Whoever gave it is gone before it is begun: the thread is busy with what cannot be written.
-    let busy = scribe.give(ready(&store, "a", 5).await?, 1);
-    drop(scribe.give(ready(&store, "b", 0).await?, 2));
+    let (first, left) = (ready(&store, "a", 5).await?, ready(&store, "b", 0).await?);
+    // Whoever gave it is gone before it is begun: the thread is still connecting for what it was given first.
+    let busy = scribe.give(first, 1);
+    drop(scribe.give(left, 2));
     assert_eq!(busy.await??, Written::Stale);
     assert_eq!(scribe.give(ready(&store, "c", 0).await?, 3).await??, Written::Done);
     scribe.end().await;
