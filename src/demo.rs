@@ -216,7 +216,7 @@ impl Stage {
             amount_minor,
             kind: kind.into(),
             movement: Some(movement),
-            facts: Some(facts),
+            facts: Some(facts.into()),
         };
         self.accounts.post_transfer(transfer).await.with_context(|| step.to_owned())?;
         Ok(())

@@ -62,7 +62,8 @@ async fn what_is_only_shown_is_no_part_of_a_holds_key() -> anyhow::Result<()> {
         let mut s = Stack::start(&database.url).await?;
         s.open(&[7]).await?;
         s.client.post_transfer(credit("c", 7, 100)).await?;
-        let facts = |note: &str| Some(pb::Facts { note: note.to_owned(), ..Default::default() });
+        let facts =
+            |note: &str| Some(pb::Facts { note: note.to_owned(), ..Default::default() }.into());
         let worded = |note| pb::PlaceHoldRequest { facts: facts(note), ..place("h", 7, 10) };
         s.client.place_hold(worded("old words")).await?;
         assert!(s.client.place_hold(worded("new words")).await?.into_inner().replayed);

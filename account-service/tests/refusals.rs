@@ -85,7 +85,7 @@ async fn bad_input_names_the_field_and_changes_nothing() -> anyhow::Result<()> {
 
 fn with_note(note: String) -> pb::PostTransferRequest {
     pb::PostTransferRequest {
-        facts: Some(pb::Facts { note, ..Default::default() }),
+        facts: Some(pb::Facts { note, ..Default::default() }.into()),
         ..credit("k", 7, 1)
     }
 }

@@ -167,7 +167,7 @@ impl Service<Request<Incoming>> for Boundary {
                 drop(slot);
                 ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
             };
-            Finished::of(handler.instrument(span.clone()))
+            Finished::of(handler)
         });
         let answer = async move {
             let handled = match handled {
@@ -225,9 +225,9 @@ impl<T: Send + 'static> Future for Finished<T> {
 
 impl<T: Send + 'static> Drop for Finished<T> {
     fn drop(&mut self) {
-        // Without a runtime the process ends, and with it all tasks.
+        // Without a runtime the process ends, and with it all tasks. The span is the call's also here.
         if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(future);
+            runtime.spawn(future.in_current_span());
         }
     }
 }
@@ -285,6 +285,24 @@ mod tests {
         assert_eq!(ended.ok(), Some(7));
         let defect = Finished::of(async { panic!("a defect") }).await;
         assert!(defect.is_err(), "its caller is told");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_is_not_waited_for_is_still_of_its_call() -> anyhow::Result<()> {
+        let _logging = tracing::subscriber::set_default(tracing_subscriber::registry());
+        let (go, gone) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let call = async move {
+            let mut handler = Finished::of(async move {
+                let _ = gone.await;
+                let _ = tell.send(tracing::Span::current().metadata().map(|m| m.name()));
+            });
+            assert!(futures::poll!(&mut handler).is_pending());
+        };
+        call.instrument(tracing::info_span!("rpc")).await;
+        let _ = go.send(());
+        assert_eq!(told.await?, Some("rpc"));
         Ok(())
     }
 

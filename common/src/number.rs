@@ -15,6 +15,12 @@ pub fn parse_id(text: &str) -> Option<i64> {
 /// SHA-256 over parts, each preceded by its length so that no two lists of parts look alike.
 #[must_use]
 pub fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    digest_of(parts.iter().copied())
+}
+
+/// [`digest`], of parts that are nowhere together.
+#[must_use]
+pub fn digest_of<'p>(parts: impl Iterator<Item = &'p [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

@@ -122,14 +122,14 @@ async fn shopper(stack: &Stack) -> anyhow::Result<()> {
         account: of(32_630),
         counter_account: String::new(),
     }));
-    purchase.facts = Some(account::Facts {
+    purchase.facts = Some(Box::new(account::Facts {
         note: "购物消费".into(),
         order_no: "订单号".into(),
         goods_amount: "商品金额".into(),
         order_time: "下单时间".into(),
         received_time: "到账时间".into(),
         ..account::Facts::default()
-    });
+    }));
     accounts.post_transfer(purchase).await?;
     let privileges =
         [("天天免邮", "免邮"), ("0元领好物", "实物实物副标题"), ("红包专区", "红包副标题")];

@@ -75,6 +75,7 @@ fn keyed(
         return Ok(Posted { entries, hold, replayed: true });
     }
     let (entries, hold) = run(book)?;
+    let hold = hold.map(Box::new);
     let recorded = Recorded {
         digest: key.digest,
         entries: entries.clone(),
@@ -88,9 +89,10 @@ fn keyed(
 fn open(book: &mut Book, person: i64, currency: Currency) -> Outcome {
     let owner = Owner::Person(person);
     if let Some(account) = book.owned(&owner, currency) {
-        return Outcome::Account { account: account.clone(), created: false, replayed: false };
+        let account = Box::new(account.clone());
+        return Outcome::Account { account, created: false, replayed: false };
     }
-    let account = create(book, owner, currency);
+    let account = Box::new(create(book, owner, currency));
     Outcome::Account { account, created: true, replayed: false }
 }
 
@@ -237,8 +239,8 @@ fn adjust(
         set_lock(book, &mut account, locked);
     }
     book.changes.receipts.push(Receipt { key: key.clone(), account: account.clone() });
-    let recorded =
-        Recorded { digest: key.digest, entries, hold: None, account: Some(account.clone()) };
+    let answered = Some(Box::new(account.clone()));
+    let recorded = Recorded { digest: key.digest, entries, hold: None, account: answered };
     book.put_known(&key.text, recorded);
     Ok(plain(account))
 }
@@ -284,5 +286,5 @@ fn set_lock(book: &mut Book, account: &mut Account, locked: bool) {
 }
 
 fn plain(account: Account) -> Outcome {
-    Outcome::Account { account, created: false, replayed: false }
+    Outcome::Account { account: Box::new(account), created: false, replayed: false }
 }

@@ -39,9 +39,9 @@ pub struct Recorded {
     /// The entries the command appended.
     pub entries: Vec<Arc<Entry>>,
     /// The hold the command placed or ended, as it was right after.
-    pub hold: Option<Hold>,
+    pub hold: Option<Box<Hold>>,
     /// The account as it was answered, for an operator's adjustment.
-    pub account: Option<Account>,
+    pub account: Option<Box<Account>>,
 }
 
 /// An answer to be stored that leaves no entry of its own.

@@ -155,19 +155,20 @@ pub struct Posted {
     /// The entries it appended, payer's first.
     pub entries: Vec<Arc<Entry>>,
     /// The hold it placed or ended, as it was right after.
-    pub hold: Option<Hold>,
+    pub hold: Option<Box<Hold>>,
     /// True when this is the stored answer of an earlier request.
     pub replayed: bool,
 }
 
 /// What a command did.
+///
+/// Answers of a whole batch are kept and moved about together, so what few of them have is boxed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // Answers are made once per command and moved twice.
 pub enum Outcome {
     /// The account after it; whether it is new, or an answer repeated.
     Account {
         /// As it is now, or as it was answered then.
-        account: Account,
+        account: Box<Account>,
         /// Opened by this command.
         created: bool,
         /// The stored answer of an earlier request.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cashout_common::kind::Kind;
-use cashout_common::number::digest;
+use cashout_common::number::digest_of;
 
 use super::account::Currency;
 use super::command::Facts;
@@ -113,10 +113,7 @@ impl Entry {
             Some((key, request)) => (key.as_bytes(), request),
             None => (&[], &[]),
         };
-        let mut parts: Vec<&[u8]> = vec![previous, &fixed, key, request];
-        if !self.facts.is_empty() {
-            parts.extend(self.facts.fields().map(str::as_bytes));
-        }
-        digest(&parts)
+        let row = [previous, &fixed[..], key, request];
+        digest_of(row.into_iter().chain(self.facts.fields().map(str::as_bytes)))
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn entry(e: &Entry) -> pb::Entry {
         counter_user_id,
         hold_key: e.hold.as_ref().map(|(_, key)| key.to_string()).unwrap_or_default(),
         created_at_us: e.created_at,
-        facts: (!e.facts.is_empty()).then(|| facts(&e.facts)),
+        facts: (!e.facts.is_empty()).then(|| facts(&e.facts).into()),
         currency: e.currency.code().to_owned(),
     }
 }

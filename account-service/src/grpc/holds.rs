@@ -2,6 +2,7 @@
 
 use cashout_proto::Failure;
 use cashout_proto::account::v1 as pb;
+use futures::FutureExt;
 
 use super::postings::BATCH;
 use super::{Server, answer, request};
@@ -12,8 +13,7 @@ type Held = Result<pb::HoldResponse, Failure>;
 
 impl Server {
     fn held(&self, read: Result<Command, Failure>) -> impl Future<Output = Held> + Send + use<> {
-        let posted = self.posted(read);
-        async { Ok(answer::held(&posted.await?)) }
+        self.posted(read).map(|posted| Ok(answer::held(&posted?)))
     }
 
     pub(super) fn place_hold(

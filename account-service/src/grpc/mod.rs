@@ -69,7 +69,7 @@ fn read_failure(error: sqlx::Error) -> Failure {
 fn post_failure(error: PostError) -> Failure {
     match error {
         PostError::Refused(refusal) => answer::refusal(&refusal),
-        PostError::Failed(failure) => failure,
+        PostError::Failed(failure) => *failure,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use cashout_proto::account::v1 as pb;
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
+use futures::future::ready;
 
 use super::{Server, answer, post_failure, request};
 use crate::domain::{Account, Command, Outcome, Posted};
@@ -16,7 +18,7 @@ impl Server {
         request: pb::PostTransferRequest,
     ) -> impl Future<Output = Result<pb::PostTransferResponse, Failure>> + Send + use<> {
         let posted = self.posted(request::transfer(&request, String::new()).map(Command::Post));
-        async { Ok(answer::posted(&posted.await?)) }
+        posted.map(|posted| Ok(answer::posted(&posted?)))
     }
 
     pub(super) async fn post_transfers(
@@ -56,9 +58,8 @@ impl Server {
         let results = read.into_iter().map(|item| {
             item?;
             match answers.next() {
-                Some(Ok(Outcome::Posted(posted))) => Ok(posted),
-                Some(Err(error)) => Err(post_failure(error)),
-                _ => Err(unexpected()),
+                Some(answered) => posted(answered),
+                None => Err(unexpected()),
             }
         });
         results.collect()
@@ -79,28 +80,32 @@ impl Server {
         }
     }
 
-    /// Carries out a command that appends entries, if it could be read.
+    /// Carries out a command that appends entries, if it could be read. Whoever waits for it is held in memory with
+    /// all others of a batch, so this is no `async` block: that would take a multiple of what it waits for.
     pub(super) fn posted(
         &self,
         read: Result<Command, Failure>,
     ) -> impl Future<Output = Result<Posted, Failure>> + Send + use<> {
-        let asked = read.map(|command| self.poster.post(command));
-        async move {
-            match asked?.await.map_err(post_failure)? {
-                Outcome::Posted(posted) => Ok(posted),
-                _ => Err(unexpected()),
-            }
+        match read {
+            Ok(command) => self.poster.post(command).map(posted).left_future(),
+            Err(failure) => ready(Err(failure)).right_future(),
         }
     }
 
     /// Carries out a command that answers an account; the flag tells whether it is new.
     pub(super) async fn changed(&self, command: Command) -> Result<(Account, bool), Failure> {
         match self.poster.post(command).await {
-            Ok(Outcome::Account { account, created, .. }) => Ok((account, created)),
+            Ok(Outcome::Account { account, created, .. }) => Ok((*account, created)),
             Ok(_) => Err(unexpected()),
-            Err(PostError::Refused(refusal)) => Err(answer::refusal(&refusal)),
-            Err(PostError::Failed(failure)) => Err(failure),
+            Err(error) => Err(post_failure(error)),
         }
+    }
+}
+
+fn posted(answered: Result<Outcome, PostError>) -> Result<Posted, Failure> {
+    match answered.map_err(post_failure)? {
+        Outcome::Posted(posted) => Ok(posted),
+        _ => Err(unexpected()),
     }
 }
 
@@ -117,4 +122,25 @@ fn result(result: Result<Posted, Failure>) -> pb::TransferResult {
 fn unexpected() -> Failure {
     tracing::error!("a command was answered in another command's form");
     Failure::new(Reason::Internal, "internal error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting<R, F>(_: fn(&Server, R) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn whoever_waits_for_a_batch_takes_little_memory() {
+        for (what, bytes, most) in [
+            ("post_transfer", waiting(Server::post_transfer), 160),
+            ("place_hold", waiting(Server::place_hold), 160),
+            ("an answer", size_of::<Result<Outcome, PostError>>(), 64),
+            ("a request", size_of::<pb::PostTransferRequest>(), 128),
+        ] {
+            assert!(bytes <= most, "{what}: {bytes} bytes");
+        }
+    }
 }

@@ -51,7 +51,7 @@ pub(super) fn transfer(
     };
     let key = key(&mut f, &request.key, "transfer", request);
     let amount = f.amount("amount_minor", request.amount_minor);
-    let facts = f.facts(request.facts.as_ref());
+    let facts = f.facts(request.facts.as_deref());
     let made = movement.map(|movement| Transfer { key, amount, kind, movement, facts });
     // No movement is a broken rule already, so this cannot be reached without one.
     f.finish(made)?.ok_or_else(|| Failure::field("movement", "must be given"))
@@ -83,7 +83,7 @@ pub(super) fn place(request: &pb::PlaceHoldRequest) -> Result<Command, Failure> 
     let amount = f.amount("amount_minor", request.amount_minor);
     let kind = f.kind("kind", request.kind);
     let release_at = f.time("release_at_us", request.release_at_us);
-    let facts = f.facts(request.facts.as_ref());
+    let facts = f.facts(request.facts.as_deref());
     f.finish(Command::Place { key, account, amount, kind, release_at, facts })
 }
 
@@ -103,10 +103,10 @@ pub(super) fn settle(request: &pb::SettleHoldRequest) -> Result<Command, Failure
         let amount = f.amount(format_args!("parts[{i}].amount_minor"), part.amount_minor);
         let counter =
             f.counter(format_args!("parts[{i}].counter_account"), &part.counter_account, kind);
-        let facts = f.facts(part.facts.as_ref());
+        let facts = f.facts(part.facts.as_deref());
         parts.push(Part { amount, counter, kind, facts });
     }
-    let facts = f.facts(request.facts.as_ref());
+    let facts = f.facts(request.facts.as_deref());
     f.finish(Command::Settle { key, hold, parts, facts })
 }
 
@@ -117,7 +117,7 @@ pub(super) fn release(request: &pb::ReleaseHoldRequest) -> Result<Command, Failu
     let key = key(&mut f, &request.key, "release", &bare);
     let hold = f.key("hold_key", &request.hold_key);
     let kind: Option<Kind> = (request.kind != 0).then(|| f.kind("kind", request.kind));
-    let facts = f.facts(request.facts.as_ref());
+    let facts = f.facts(request.facts.as_deref());
     f.finish(Command::Release { key, hold, kind, facts })
 }
 
@@ -126,7 +126,7 @@ pub(super) fn abandon(request: &pb::AbandonHoldRequest) -> Result<Command, Failu
     let mut f = Fields::default();
     let account = f.account("account", request.account.as_ref());
     let text = f.key("hold_key", &request.hold_key);
-    let facts = f.facts(request.facts.as_ref());
+    let facts = f.facts(request.facts.as_deref());
     let whole = digest(&[b"abandon", text.as_bytes()]);
     let mut half = [0; 16];
     half.copy_from_slice(&whole[..16]);

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cashout_common::clock::Clock;
 use cashout_common::run::kept_up;
 use cashout_proto::{Failure, Reason};
+use futures::FutureExt;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
 use super::posting::{AHEAD, Apply, Worker};
@@ -25,7 +28,7 @@ pub enum PostError {
     /// A rule of the ledger said no; nothing was changed.
     Refused(Refusal),
     /// The database or the pipeline said no.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// Where the answer to a command goes.
@@ -119,8 +122,7 @@ impl Poster {
         &self,
         command: Command,
     ) -> impl Future<Output = Result<Outcome, PostError>> + Send + use<> {
-        let answer = self.enqueue(command);
-        async move { answer?.await.unwrap_or_else(|_| Err(unanswered())) }
+        self.enqueue(command).map(answered)
     }
 
     /// Carries independent commands out in this order, together, and answers each.
@@ -128,10 +130,7 @@ impl Poster {
         let waiting: Vec<_> = commands.into_iter().map(|command| self.enqueue(command)).collect();
         let mut answers = Vec::with_capacity(waiting.len());
         for answer in waiting {
-            answers.push(match answer {
-                Ok(answer) => answer.await.unwrap_or_else(|_| Err(unanswered())),
-                Err(refused) => Err(refused),
-            });
+            answers.push(answered(answer.await));
         }
         answers
     }
@@ -154,31 +153,38 @@ impl Poster {
         self.healthy.clone()
     }
 
-    fn enqueue(
-        &self,
-        command: Command,
-    ) -> Result<oneshot::Receiver<Result<Outcome, PostError>>, PostError> {
+    /// Hands a command over; one that is refused is answered the same way.
+    fn enqueue(&self, command: Command) -> oneshot::Receiver<Result<Outcome, PostError>> {
         let (reply, answer) = oneshot::channel();
-        let Ok(place) = self.queue.try_reserve() else {
-            return Err(if self.queue.is_closed() { stopping() } else { overloaded() });
-        };
-        // Counted before it can be taken.
-        self.waiting.add(&command);
-        place.send(Request { command, reply });
-        Ok(answer)
+        match self.queue.try_reserve() {
+            Ok(place) => {
+                // Counted before it can be taken.
+                self.waiting.add(&command);
+                place.send(Request { command, reply });
+            }
+            Err(TrySendError::Full(())) => drop(reply.send(Err(overloaded()))),
+            Err(TrySendError::Closed(())) => drop(reply.send(Err(stopping()))),
+        }
+        answer
     }
 }
 
-fn overloaded() -> PostError {
-    PostError::Failed(Failure::new(Reason::Overloaded, "too many commands are waiting"))
+fn failed(reason: Reason, message: &str) -> PostError {
+    PostError::Failed(Box::new(Failure::new(reason, message)))
 }
 
-/// A defect, or the end of the process, while it was carried out.
-fn unanswered() -> PostError {
-    let told = "nobody knows whether it was done; ask again with the same key";
-    PostError::Failed(Failure::new(Reason::Unavailable, told))
+fn overloaded() -> PostError {
+    failed(Reason::Overloaded, "too many commands are waiting")
+}
+
+/// No answer is a defect, or the end of the process, while it was carried out.
+fn answered(answer: Result<Result<Outcome, PostError>, RecvError>) -> Result<Outcome, PostError> {
+    answer.unwrap_or_else(|_| {
+        let told = "nobody knows whether it was done; ask again with the same key";
+        Err(failed(Reason::Unavailable, told))
+    })
 }
 
 pub(super) fn stopping() -> PostError {
-    PostError::Failed(Failure::new(Reason::Unavailable, "the service is stopping"))
+    failed(Reason::Unavailable, "the service is stopping")
 }

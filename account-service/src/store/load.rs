@@ -120,7 +120,7 @@ pub async fn known(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> Lo
         let hold =
             entries.iter().find_map(|e| e.hold.as_ref()).and_then(|(_, hold)| book.hold(hold));
         // A placement answers the hold as it was then; an ending is the hold's last word anyway.
-        let hold = hold.map(|h| if h.key == key { h.as_placed() } else { h.clone() });
+        let hold = hold.map(|h| Box::new(if h.key == key { h.as_placed() } else { h.clone() }));
         book.load_known(key, Recorded { digest, entries, hold, account: None });
     }
     load_receipts(conn, book, &keys).await
@@ -147,7 +147,8 @@ async fn load_receipts(conn: &mut Conn, book: &mut Book, keys: &[&str]) -> Loade
         let account =
             super::write::receipt_account(&reply).map_err(|e| sqlx::Error::Decode(e.into()))?;
         let digest = digest.try_into().unwrap_or_default();
-        let recorded = Recorded { digest, entries: vec![], hold: None, account: Some(account) };
+        let account = Some(Box::new(account));
+        let recorded = Recorded { digest, entries: vec![], hold: None, account };
         book.load_known(Arc::from(key), recorded);
     }
     Ok(())

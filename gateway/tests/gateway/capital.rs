@@ -93,7 +93,7 @@ async fn one_entry_has_numbers_where_the_list_has_strings() -> anyhow::Result<()
         kind: EntryKind::Task.into(),
         available_delta_minor: 1100,
         created_at_us: 1_583_249_200_000_000,
-        facts: Some(facts),
+        facts: Some(facts.into()),
         ..Default::default()
     };
     stack.fakes.answers("get_entry", entry);

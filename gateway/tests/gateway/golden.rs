@@ -112,14 +112,14 @@ fn purchase() -> Entry {
         available_delta_minor: -1100,
         available_after_minor: 16_924,
         created_at_us: 1_583_249_200_000_000,
-        facts: Some(Facts {
+        facts: Some(Box::new(Facts {
             note: "购物消费".to_owned(),
             received_time: "到账时间".to_owned(),
             order_time: "下单时间".to_owned(),
             order_no: "订单号".to_owned(),
             goods_amount: "商品金额".to_owned(),
             ..Default::default()
-        }),
+        })),
         ..Default::default()
     }
 }

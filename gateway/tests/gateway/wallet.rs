@@ -192,7 +192,7 @@ async fn the_wallet_log_is_a_view_of_the_statement() -> anyhow::Result<()> {
         available_delta_minor: available,
         frozen_delta_minor: frozen,
         created_at_us: 1_574_392_052_000_000,
-        facts: Some(Facts { note: note.to_owned(), ..Default::default() }),
+        facts: Some(Facts { note: note.to_owned(), ..Default::default() }.into()),
         ..Default::default()
     };
     let entries = vec![
@@ -256,7 +256,7 @@ async fn a_paid_cash_out_with_a_fee_has_two_rows_each_with_its_own_text() -> any
         user_id: 7,
         kind: kind.into(),
         frozen_delta_minor: frozen,
-        facts: Some(Facts { note: note.to_owned(), ..Default::default() }),
+        facts: Some(Facts { note: note.to_owned(), ..Default::default() }.into()),
         ..Default::default()
     };
     for (paid, fee, texts) in [

@@ -18,14 +18,14 @@ pub(super) fn reference(user_id: i64, currency: &str) -> AccountRef {
     AccountRef { by: Some(account_ref::By::UserId(user_id)), currency: currency.to_owned() }
 }
 
-fn facts(w: &Withdrawal, note: &str) -> Facts {
-    Facts {
+fn facts(w: &Withdrawal, note: &str) -> Box<Facts> {
+    Box::new(Facts {
         note: note.to_owned(),
         reference: w.cash_sn.clone(),
         // The statement shows the operator's id alone.
         operator: w.decided_by.trim_start_matches("user:").to_owned(),
         ..Facts::default()
-    }
+    })
 }
 
 /// The hold of a withdrawal is placed.

@@ -14,7 +14,7 @@ fn kind(number: i32) -> &'static str {
     EntryKind::try_from(number).map_or("?", |k| k.as_str_name())
 }
 
-fn told(facts: Option<Facts>) -> String {
+fn told(facts: Option<Box<Facts>>) -> String {
     let facts = facts.unwrap_or_default();
     format!("{} {} {}", facts.note, facts.reference, facts.operator)
 }

@@ -36,14 +36,14 @@ impl Worker {
                     answers.push(match alone.map(|mut results| results.pop()) {
                         Ok(Some(result)) => result.map_err(PostError::Refused),
                         Ok(None) => Err(stopping()),
-                        Err(error) => Err(PostError::Failed(database_failure(&error))),
+                        Err(error) => Err(PostError::Failed(database_failure(&error).into())),
                     });
                 }
                 answers
             }
             Err(error) => {
                 let failure = database_failure(&error);
-                commands.iter().map(|_| Err(PostError::Failed(failure.clone()))).collect()
+                commands.iter().map(|_| Err(PostError::Failed(failure.clone().into()))).collect()
             }
         };
         LEDGER.carried_out(&commands, taken.elapsed());
