@@ -141,7 +141,7 @@ fn command() -> Command {
                 .long("seconds")
                 .value_parser(value_parser!(u32).range(1..=3600))
                 .default_value("10")
-                .help("How long each server is measured in each scenario"),
+                .help("How long each server is measured in each scenario, in rounds of a second"),
             Arg::new("json")
                 .long("json")
                 .value_name("FILE")

@@ -29,10 +29,11 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Rounds of a second, up to fifteen, and longer ones if there is time for them: what a round shows scatters
-    /// by a tenth where others use the machine, and the median of many does so less than that of few.
+    /// Rounds of a second or little more, up to fifteen of them, and longer ones if there is time: what a round shows
+    /// scatters by a tenth where others use the machine, and the median of many does so less than that of few. Always an
+    /// odd number, so that there is a middle one.
     pub fn of(seconds: u32, seed: u64) -> Self {
-        let rounds = seconds.clamp(1, 15);
+        let rounds = (seconds.clamp(1, 15) - 1) / 2 * 2 + 1;
         Self { rounds, round_ms: u64::from(seconds) * 1000 / u64::from(rounds), seed }
     }
 }
@@ -156,9 +157,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_as_many_rounds_as_seconds_up_to_fifteen() {
+    fn there_are_as_many_rounds_as_seconds_up_to_fifteen_and_always_a_middle_one() {
         for (seconds, rounds, round_ms) in
-            [(1, 1, 1000), (5, 5, 1000), (12, 12, 1000), (30, 15, 2000)]
+            [(1, 1, 1000), (5, 5, 1000), (10, 9, 1111), (30, 15, 2000)]
         {
             let effort = Effort::of(seconds, 7);
             assert_eq!((effort.rounds, effort.round_ms), (rounds, round_ms));

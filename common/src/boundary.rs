@@ -225,7 +225,8 @@ impl<T: Send + 'static> Future for Finished<T> {
 
 impl<T: Send + 'static> Drop for Finished<T> {
     fn drop(&mut self) {
-        // Without a runtime the process ends, and with it all tasks. The span is the call's also here.
+        // Without a runtime the process ends, and with it all tasks. The span is the call's: `Instrumented` enters
+        // it to drop what it holds.
         if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(future.in_current_span());
         }
@@ -291,18 +292,21 @@ mod tests {
     #[tokio::test]
     async fn a_handler_that_is_not_waited_for_is_still_of_its_call() -> anyhow::Result<()> {
         let _logging = tracing::subscriber::set_default(tracing_subscriber::registry());
-        let (go, gone) = oneshot::channel::<()>();
-        let (tell, told) = oneshot::channel();
-        let call = async move {
-            let mut handler = Finished::of(async move {
+        for begun in [false, true] {
+            let (go, gone) = oneshot::channel::<()>();
+            let (tell, told) = oneshot::channel();
+            let handler = Finished::of(async move {
                 let _ = gone.await;
                 let _ = tell.send(tracing::Span::current().metadata().map(|m| m.name()));
             });
-            assert!(futures::poll!(&mut handler).is_pending());
-        };
-        call.instrument(tracing::info_span!("rpc")).await;
-        let _ = go.send(());
-        assert_eq!(told.await?, Some("rpc"));
+            let mut call = Box::pin(handler.instrument(tracing::info_span!("rpc")));
+            if begun {
+                assert!(futures::poll!(&mut call).is_pending());
+            }
+            drop(call);
+            let _ = go.send(());
+            assert_eq!(told.await?, Some("rpc"), "begun: {begun}");
+        }
         Ok(())
     }
 

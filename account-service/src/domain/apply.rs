@@ -75,7 +75,7 @@ fn keyed(
         return Ok(Posted { entries, hold, replayed: true });
     }
     let (entries, hold) = run(book)?;
-    let hold = hold.map(Box::new);
+    let hold = hold.map(Arc::new);
     let recorded = Recorded {
         digest: key.digest,
         entries: entries.clone(),

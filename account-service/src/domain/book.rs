@@ -39,7 +39,7 @@ pub struct Recorded {
     /// The entries the command appended.
     pub entries: Vec<Arc<Entry>>,
     /// The hold the command placed or ended, as it was right after.
-    pub hold: Option<Box<Hold>>,
+    pub hold: Option<Arc<Hold>>,
     /// The account as it was answered, for an operator's adjustment.
     pub account: Option<Box<Account>>,
 }

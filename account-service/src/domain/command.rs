@@ -155,7 +155,7 @@ pub struct Posted {
     /// The entries it appended, payer's first.
     pub entries: Vec<Arc<Entry>>,
     /// The hold it placed or ended, as it was right after.
-    pub hold: Option<Box<Hold>>,
+    pub hold: Option<Arc<Hold>>,
     /// True when this is the stored answer of an earlier request.
     pub replayed: bool,
 }

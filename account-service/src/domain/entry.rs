@@ -117,3 +117,51 @@ impl Entry {
         digest_of(row.into_iter().chain(self.facts.fields().map(str::as_bytes)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cashout_common::number::hex;
+
+    use super::*;
+
+    /// What is stored was hashed by other versions of this code.
+    #[test]
+    fn an_entry_has_the_hash_it_always_had() {
+        let bare = Entry {
+            id: 1,
+            transfer_id: 2,
+            account_id: 3,
+            user_id: 4,
+            currency: Currency::CNY,
+            seq: 5,
+            key: None,
+            kind: Kind::Task,
+            available_delta: 6,
+            frozen_delta: -7,
+            available_after: 8,
+            frozen_after: 9,
+            income_total: 10,
+            withdrawn_total: 11,
+            last_income_at: 12,
+            overdraft_limit: 13,
+            side: Side::Within,
+            hold: None,
+            facts: Facts::default(),
+            created_at: 14,
+            hash: [0; 32],
+        };
+        let full = Entry {
+            key: Some(("key".into(), [15; 16])),
+            side: Side::Counter(16, "counter".into()),
+            hold: Some((17, "hold".into())),
+            facts: Facts::by_operator("note", "operator"),
+            ..bare.clone()
+        };
+        for (entry, hash) in [
+            (bare, "821c6bfe7aa6ebc35dadd7940cbd381e3127a3995d1eb45153318ed0d0f0bae6"),
+            (full, "8887c31580ef1c5fc2eb7f35b9270af91e60a2a3ac54c28ec163919c1f76f21b"),
+        ] {
+            assert_eq!(hex(&entry.hash_after(&[18; 32])), hash, "{entry:?}");
+        }
+    }
+}

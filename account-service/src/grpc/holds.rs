@@ -13,7 +13,7 @@ type Held = Result<pb::HoldResponse, Failure>;
 
 impl Server {
     fn held(&self, read: Result<Command, Failure>) -> impl Future<Output = Held> + Send + use<> {
-        self.posted(read).map(|posted| Ok(answer::held(&posted?)))
+        self.posted(read).map(|done| Ok(answer::held(&done?)))
     }
 
     pub(super) fn place_hold(

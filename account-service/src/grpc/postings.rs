@@ -17,8 +17,8 @@ impl Server {
         &self,
         request: pb::PostTransferRequest,
     ) -> impl Future<Output = Result<pb::PostTransferResponse, Failure>> + Send + use<> {
-        let posted = self.posted(request::transfer(&request, String::new()).map(Command::Post));
-        posted.map(|posted| Ok(answer::posted(&posted?)))
+        let done = self.posted(request::transfer(&request, String::new()).map(Command::Post));
+        done.map(|done| Ok(answer::posted(&done?)))
     }
 
     pub(super) async fn post_transfers(
@@ -58,7 +58,7 @@ impl Server {
         let results = read.into_iter().map(|item| {
             item?;
             match answers.next() {
-                Some(answered) => posted(answered),
+                Some(answered) => as_posted(answered),
                 None => Err(unexpected()),
             }
         });
@@ -87,7 +87,7 @@ impl Server {
         read: Result<Command, Failure>,
     ) -> impl Future<Output = Result<Posted, Failure>> + Send + use<> {
         match read {
-            Ok(command) => self.poster.post(command).map(posted).left_future(),
+            Ok(command) => self.poster.post(command).map(as_posted).left_future(),
             Err(failure) => ready(Err(failure)).right_future(),
         }
     }
@@ -102,7 +102,7 @@ impl Server {
     }
 }
 
-fn posted(answered: Result<Outcome, PostError>) -> Result<Posted, Failure> {
+fn as_posted(answered: Result<Outcome, PostError>) -> Result<Posted, Failure> {
     match answered.map_err(post_failure)? {
         Outcome::Posted(posted) => Ok(posted),
         _ => Err(unexpected()),

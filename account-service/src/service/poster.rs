@@ -156,15 +156,17 @@ impl Poster {
     /// Hands a command over; one that is refused is answered the same way.
     fn enqueue(&self, command: Command) -> oneshot::Receiver<Result<Outcome, PostError>> {
         let (reply, answer) = oneshot::channel();
-        match self.queue.try_reserve() {
+        let refused = match self.queue.try_reserve() {
             Ok(place) => {
                 // Counted before it can be taken.
                 self.waiting.add(&command);
                 place.send(Request { command, reply });
+                return answer;
             }
-            Err(TrySendError::Full(())) => drop(reply.send(Err(overloaded()))),
-            Err(TrySendError::Closed(())) => drop(reply.send(Err(stopping()))),
-        }
+            Err(TrySendError::Full(())) => overloaded(),
+            Err(TrySendError::Closed(())) => stopping(),
+        };
+        let _ = reply.send(Err(refused));
         answer
     }
 }
@@ -187,4 +189,60 @@ fn answered(answer: Result<Result<Outcome, PostError>, RecvError>) -> Result<Out
 
 pub(super) fn stopping() -> PostError {
     failed(Reason::Unavailable, "the service is stopping")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Currency;
+
+    const OPEN: Command = Command::Open { person: 7, currency: Currency::CNY };
+
+    fn told(answer: Result<Outcome, PostError>) -> Result<bool, Option<Reason>> {
+        match answer {
+            Ok(Outcome::Account { created, .. }) => Ok(created),
+            Err(PostError::Failed(failure)) => Err(Some(failure.reason)),
+            _ => Err(None),
+        }
+    }
+
+    // One thread: the worker takes nothing while commands are handed over.
+    #[tokio::test]
+    async fn what_the_queue_has_no_room_for_is_refused_and_the_rest_carried_out()
+    -> anyhow::Result<()> {
+        for database in cashout_testing::databases("full_queue").await? {
+            let store = Store::open(&database.url).await?;
+            let (poster, posting) = Poster::start(store.clone(), Clock::set_at(1));
+            let asked: Vec<_> = (0..QUEUE + 2).map(|_| poster.post(OPEN)).collect();
+            let mut answers = Vec::with_capacity(asked.len());
+            for asked in asked {
+                answers.push(told(asked.await));
+            }
+            let mut expected = vec![Ok(false); QUEUE];
+            expected[0] = Ok(true);
+            expected.extend([Err(Some(Reason::Overloaded)); 2]);
+            assert!(answers == expected, "{}", database.engine);
+            posting.abort();
+            let _ = posting.await;
+            let answer = told(poster.post(OPEN).await);
+            assert_eq!(answer, Err(Some(Reason::Unavailable)), "{}", database.engine);
+            store.database().close().await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_command_is_handed_over_whether_its_answer_is_waited_for_or_not() -> anyhow::Result<()>
+    {
+        for database in cashout_testing::databases("handed_over").await? {
+            let store = Store::open(&database.url).await?;
+            let (poster, posting) = Poster::start(store.clone(), Clock::set_at(1));
+            drop(poster.post(OPEN));
+            assert_eq!(told(poster.post(OPEN).await), Ok(false), "{}", database.engine);
+            drop(poster);
+            posting.await?;
+            store.database().close().await;
+        }
+        Ok(())
+    }
 }

@@ -120,7 +120,7 @@ pub async fn known(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> Lo
         let hold =
             entries.iter().find_map(|e| e.hold.as_ref()).and_then(|(_, hold)| book.hold(hold));
         // A placement answers the hold as it was then; an ending is the hold's last word anyway.
-        let hold = hold.map(|h| Box::new(if h.key == key { h.as_placed() } else { h.clone() }));
+        let hold = hold.map(|h| Arc::new(if h.key == key { h.as_placed() } else { h.clone() }));
         book.load_known(key, Recorded { digest, entries, hold, account: None });
     }
     load_receipts(conn, book, &keys).await
