@@ -290,6 +290,7 @@ async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
         ("G5", "UPDATE ledger_head SET hash = (SELECT hash FROM entry WHERE id = 1)"),
         ("G5", "DELETE FROM entry WHERE id = (SELECT MAX(id) FROM entry)"),
         ("G4", "UPDATE hold SET amount = amount + 1 WHERE state = 1"),
+        ("G4", "UPDATE hold SET account_id = 999 WHERE state <> 1"),
         ("G6", "UPDATE hold SET state = 3, released = amount WHERE state = 1"),
         ("G7", "UPDATE entry SET key = NULL, digest = NULL WHERE id = 1"),
         ("G2", "UPDATE entry SET frozen_after = -1 WHERE id = 1"),

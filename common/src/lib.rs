@@ -8,6 +8,7 @@ pub mod batch;
 mod boundary;
 pub mod clock;
 pub mod db;
+pub mod finished;
 pub mod gather;
 pub mod kind;
 pub mod local;

@@ -33,24 +33,31 @@ CREATE TABLE account (
 ) STRICT;
 
 -- Money set aside. State 1 open, 2 settled, 3 released.
+-- `due_at` is when it is to be released by itself, NULL when never or when it has ended.
+-- Without a foreign key: accounts are never deleted, each check locks the account's row, and `verify` looks for
+-- holds of nobody.
 CREATE TABLE hold (
     id         INTEGER PRIMARY KEY,
     key        TEXT    NOT NULL UNIQUE,
-    account_id INTEGER NOT NULL REFERENCES account (id),
-    amount     INTEGER NOT NULL CHECK (amount > 0),
+    account_id INTEGER NOT NULL,
+    amount     INTEGER NOT NULL,
     kind       INTEGER NOT NULL,
-    state      INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
-    settled    INTEGER NOT NULL CHECK (settled >= 0),
-    released   INTEGER NOT NULL CHECK (released >= 0),
+    state      INTEGER NOT NULL,
+    settled    INTEGER NOT NULL,
+    released   INTEGER NOT NULL,
     release_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
-    CHECK (CASE state WHEN 1 THEN settled + released = 0 WHEN 2 THEN settled > 0 AND settled + released = amount
-           ELSE settled = 0 AND released = amount END)
+    due_at     INTEGER,
+    CHECK (amount > 0 AND settled >= 0 AND released >= 0 AND CASE state
+           WHEN 1 THEN settled + released = 0 AND COALESCE(due_at, 0) = release_at
+           WHEN 2 THEN settled > 0 AND settled + released = amount AND due_at IS NULL
+           WHEN 3 THEN settled = 0 AND released = amount AND due_at IS NULL
+           ELSE FALSE END)
 ) STRICT;
 CREATE INDEX hold_by_account ON hold (account_id, id);
-CREATE INDEX hold_due ON hold (release_at) WHERE state = 1 AND release_at > 0;
-CREATE INDEX hold_scheduled ON hold (account_id, release_at) WHERE state = 1 AND release_at > 0;
+CREATE INDEX hold_due ON hold (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX hold_scheduled ON hold (account_id, due_at) WHERE due_at IS NOT NULL;
 
 -- The history. Rows are never changed. `key` stands on the first entry of a command. The columns from
 -- available_after to overdraft_limit are the whole state of the account after it (no limit: NULL).

@@ -49,6 +49,12 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// When it is still to be released by itself.
+    #[must_use]
+    pub fn due_at(&self) -> Option<i64> {
+        (self.state == HoldState::Open && self.release_at > 0).then_some(self.release_at)
+    }
+
     /// The hold as it was when it was placed, which is what a replayed placement answers.
     #[must_use]
     pub fn as_placed(&self) -> Self {

@@ -38,11 +38,11 @@ macro_rules! view_sql {
         concat!(
             "SELECT ",
             $crate::store::rows::account_columns!(),
-            ", COALESCE((SELECT MIN(h.release_at) FROM hold h WHERE h.account_id = a.id \
-             AND h.state = 1 AND h.release_at > 0), 0) AS release_at, \
+            ", COALESCE((SELECT MIN(h.due_at) FROM hold h WHERE h.account_id = a.id \
+             AND h.due_at IS NOT NULL), 0) AS release_at, \
              COALESCE((SELECT CAST(SUM(h.amount) AS BIGINT) FROM hold h WHERE h.account_id = a.id \
-             AND h.state = 1 AND h.release_at > 0 AND h.release_at = (SELECT MIN(m.release_at) \
-             FROM hold m WHERE m.account_id = a.id AND m.state = 1 AND m.release_at > 0)), 0) \
+             AND h.due_at = (SELECT MIN(m.due_at) FROM hold m WHERE m.account_id = a.id \
+             AND m.due_at IS NOT NULL)), 0) \
              AS release_amount FROM ",
             $source,
             " a"
@@ -70,10 +70,9 @@ const HOLDS: &str = concat!(
 const DUE: &str = concat!(
     "SELECT ",
     hold_columns!(),
-    " FROM hold h WHERE h.state = 1 AND h.release_at > 0 AND h.release_at <= $1 ",
-    "ORDER BY h.release_at LIMIT $2"
+    " FROM hold h WHERE h.due_at <= $1 ORDER BY h.due_at LIMIT $2"
 );
-const NEXT_DUE: &str = "SELECT MIN(release_at) FROM hold WHERE state = 1 AND release_at > 0";
+const NEXT_DUE: &str = "SELECT MIN(due_at) FROM hold WHERE due_at IS NOT NULL";
 const ENTRY: &str = concat!(entry_select!(), "WHERE e.id = $1");
 const ENTRIES_AFTER: &str =
     concat!(entry_select!(), "WHERE e.id > $1 AND e.id <= $1 + $2 ORDER BY e.id");

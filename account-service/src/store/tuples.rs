@@ -125,6 +125,7 @@ pub(super) struct HoldTuple<'h> {
     release_at: i64,
     created_at: i64,
     ended_at: i64,
+    due_at: Option<i64>,
 }
 
 impl<'h> From<&'h Hold> for HoldTuple<'h> {
@@ -141,6 +142,7 @@ impl<'h> From<&'h Hold> for HoldTuple<'h> {
             release_at: h.release_at,
             created_at: h.created_at,
             ended_at: h.ended_at,
+            due_at: h.due_at(),
         }
     }
 }
@@ -231,11 +233,13 @@ mod tests {
             release_at: 8,
             created_at: 9,
             ended_at: 10,
+            due_at: Some(11),
         };
         assert_eq!(
             understood(&store, "SELECT to_json(d)::text FROM unnest($1::hold[]) d", hold).await?,
             json!({"id": 1, "key": "k", "account_id": 2, "amount": 3, "kind": 4, "state": 5,
-                "settled": 6, "released": 7, "release_at": 8, "created_at": 9, "ended_at": 10})
+                "settled": 6, "released": 7, "release_at": 8, "created_at": 9, "ended_at": 10,
+                "due_at": 11})
         );
         store.database().close().await;
         Ok(())

@@ -102,6 +102,13 @@ const QUERIES: &[Query] = &[
             ON h.account_id = a.id WHERE a.frozen <> COALESCE(h.held, 0)",
     },
     Query {
+        id: "G4",
+        promise: "every hold is somebody's",
+        rows: HOLDS,
+        violations: "SELECT 'hold ' || h.id FROM hold h LEFT JOIN account a \
+            ON a.id = h.account_id AND a.user_id IS NOT NULL WHERE a.id IS NULL",
+    },
+    Query {
         id: "G6",
         promise: "a hold ends once, never for more than its amount",
         rows: HOLDS,

@@ -52,7 +52,8 @@ macro_rules! holds {
             ", holds AS (INSERT INTO hold SELECT d.* FROM head, ",
             $rows!(9 "hold"),
             " AS d ON CONFLICT (id) DO UPDATE SET state = excluded.state, \
-             settled = excluded.settled, released = excluded.released, ended_at = excluded.ended_at)"
+             settled = excluded.settled, released = excluded.released, ended_at = excluded.ended_at, \
+             due_at = excluded.due_at)"
         )
     };
 }

@@ -40,8 +40,9 @@ static ACCOUNT: LazyLock<Insert> = LazyLock::new(|| {
 });
 static HOLD: LazyLock<Insert> = LazyLock::new(|| {
     let then = " ON CONFLICT (id) DO UPDATE SET state = excluded.state, \
-        settled = excluded.settled, released = excluded.released, ended_at = excluded.ended_at";
-    Insert::new("hold", 11, then)
+        settled = excluded.settled, released = excluded.released, ended_at = excluded.ended_at, \
+        due_at = excluded.due_at";
+    Insert::new("hold", 12, then)
 });
 static ENTRY: LazyLock<Insert> = LazyLock::new(|| Insert::new("entry", 20, ""));
 static RECEIPT: LazyLock<Insert> = LazyLock::new(|| Insert::new("receipt", 4, ""));
@@ -132,6 +133,7 @@ fn bind_hold<'q>(query: Bound<'q>, h: &'q Hold) -> Bound<'q> {
         .bind(h.release_at)
         .bind(h.created_at)
         .bind(h.ended_at)
+        .bind(h.due_at())
 }
 
 fn bind_entry<'q>(query: Bound<'q>, e: &'q Entry) -> Bound<'q> {

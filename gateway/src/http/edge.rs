@@ -1,5 +1,5 @@
 //! The edge: what every request passes, whatever it asks for. A limit of the body, a limit of
-//! requests in flight, a time limit, a task of its own (a panic is one 500 and nothing more), the
+//! requests in flight, a time limit, an end whoever waits for it (a panic is one 500 and nothing more), the
 //! family's envelope around a refusal, a request id on every answer, one line in the log.
 //!
 //! A request counts as in flight once all of it is here: clients that send half of one take a
@@ -17,8 +17,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use cashout_common::finished::Finished;
 use cashout_common::metrics::{self, Durations};
 use cashout_common::serve::Limits;
 use cashout_proto::{Failure, Reason};
@@ -91,7 +91,7 @@ impl Edge {
             Err(refusal) => return refusal.into_response(),
         };
         let mut routes = self.routes;
-        let work = tokio::spawn(async move {
+        let work = Finished::of(async move {
             let _slot = slot;
             match timeout_at(deadline, routes.call(request)).await {
                 Ok(Ok(response)) => response,
@@ -99,8 +99,8 @@ impl Edge {
                 Err(_elapsed) => refused(Reason::DeadlineExceeded, LATE).into_response(),
             }
         });
-        work.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a request ended badly");
+        work.await.unwrap_or_else(|_panic| {
+            tracing::error!("a request ended badly");
             refused(Reason::Internal, "internal error").into_response()
         })
     }
@@ -171,11 +171,12 @@ async fn read(mut body: Body) -> Result<Bytes, Failure> {
 }
 
 /// Notes which route a request takes, for the log and the numbers.
-pub async fn remember_route(matched: MatchedPath, request: Request, next: Next) -> Response {
-    if let Some(noted) = request.extensions().get::<Noted>() {
-        let _ = noted.route.set(matched);
+pub fn remember_route(request: Request) -> Request {
+    let extensions = request.extensions();
+    if let (Some(noted), Some(matched)) = (extensions.get::<Noted>(), extensions.get()) {
+        let _ = noted.route.set(MatchedPath::clone(matched));
     }
-    next.run(request).await
+    request
 }
 
 #[cfg(test)]
@@ -183,6 +184,7 @@ mod tests {
     use axum::routing::get;
     use cashout_common::world::World;
     use tokio_util::sync::CancellationToken;
+    use tower::util::MapRequestLayer;
 
     use super::*;
     use crate::identity::{KeyConfig, Verifier};
@@ -217,7 +219,7 @@ mod tests {
             std::panic::panic_any("a secret detail")
         }
         let routes = Router::new().route("/sett/sett", get(defect));
-        let edge = edge(routes.route_layer(axum::middleware::from_fn(remember_route)))?;
+        let edge = edge(routes.route_layer(MapRequestLayer::new(remember_route)))?;
         for _ in 0..2 {
             let request = Request::builder().uri("/sett/sett").body(Body::empty())?;
             let response = edge.clone().pass(request).await;

@@ -23,6 +23,7 @@ use cashout_common::serve::{Limits, Running, Version, accept};
 use cashout_common::world::World;
 use cashout_proto::{Failure, Reason};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
 
 use crate::Config;
 use crate::identity::Verifier;
@@ -66,7 +67,7 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(capital::routes())
         .merge(wallet::routes())
         .merge(notify::routes())
-        .route_layer(axum::middleware::from_fn(edge::remember_route))
+        .route_layer(MapRequestLayer::new(edge::remember_route))
         .fallback(async || refused(Reason::RouteNotFound, "there is no such route"))
         .method_not_allowed_fallback(async || {
             refused(Reason::MethodNotAllowed, "this route does not take this method")

@@ -4,7 +4,6 @@
 //! The text of a number matters because a binary float would change it: `1e-400` would become 0 and
 //! `0.1` something near it. Must not know: which members an endpoint takes.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use cashout_proto::{Failure, Reason};
@@ -126,12 +125,13 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                let mut names = HashSet::new();
-                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    if !names.insert(name.clone()) {
-                        return Err(A::Error::custom(DUPLICATE));
-                    }
-                    members.push((name, value));
+                while let Some(member) = map.next_entry::<String, &RawValue>()? {
+                    members.push(member);
+                }
+                let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+                names.sort_unstable();
+                if names.windows(2).any(|pair| matches!(pair, [one, next] if one == next)) {
+                    return Err(A::Error::custom(DUPLICATE));
                 }
                 Ok(Members(members))
             }

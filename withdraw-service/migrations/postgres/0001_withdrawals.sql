@@ -131,7 +131,7 @@ CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt
 CREATE TRIGGER attempt_no_delete BEFORE DELETE OR TRUNCATE ON attempt
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- Written before each call, completed with its answer.
+-- Written before each call, completed with its answer, for which there is room on its page: no index is touched again.
 CREATE TABLE provider_call (
     id BIGINT PRIMARY KEY,
     number TEXT NOT NULL,
@@ -139,7 +139,7 @@ CREATE TABLE provider_call (
     outcome TEXT NOT NULL,
     detail TEXT NOT NULL,
     at_us BIGINT NOT NULL
-);
+) WITH (fillfactor = 50);
 CREATE INDEX provider_call_of_attempt ON provider_call (number, id);
 -- It is answered once.
 CREATE TRIGGER provider_call_no_update BEFORE UPDATE OF id, number, operation, at_us ON provider_call

@@ -42,11 +42,11 @@ impl DerefMut for Withdrawal {
     }
 }
 
-/// What is known of a cash-out. Amounts in minor units, times in UTC microseconds (0: not yet).
+/// What was asked for: the same from the request on, so everybody who knows of the cash-out shares it. Amounts in minor
+/// units, times in UTC microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)] // The proto message Withdrawal documents the fields people see.
-pub struct Details {
-    pub id: i64,
+pub struct Asked {
     pub cash_sn: String,
     pub user_id: i64,
     pub currency: String,
@@ -60,20 +60,32 @@ pub struct Details {
     /// The real name the provider checks, as bound at request time.
     pub payee_name: String,
     pub remark: String,
+    pub reviewers_required: i64,
+    pub created_at_us: i64,
+    /// Not paid before this time, because the payee was bound only recently; 0 for none.
+    pub payable_from_us: i64,
+    /// Digest of the request under its key.
+    pub request_digest: Vec<u8>,
+}
+
+/// What is known of a cash-out: what was asked for and how it stands. Times in UTC microseconds (0: not yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)] // The proto message Withdrawal documents the fields people see.
+pub struct Details {
+    pub id: i64,
+    pub asked: Arc<Asked>,
     pub review_remark: String,
     pub status: Status,
     /// Counts every change; what was read is only written back when it is still the same.
     pub version: i64,
-    /// What was asked to be approved, see [`Details::content`].
+    /// What was asked to be approved, see [`Asked::content`].
     pub content_digest: String,
-    pub reviewers_required: i64,
     /// Approvals of `content_digest` so far.
     pub reviewers: i64,
     pub trade_no: String,
     pub third_trade_no: String,
     pub pay_requested_at_us: i64,
     pub paid_at_us: i64,
-    pub created_at_us: i64,
     pub updated_at_us: i64,
     /// Who decided last, `user:7`; empty when nobody did. Shown in the statement.
     pub decided_by: String,
@@ -81,14 +93,18 @@ pub struct Details {
     pub unknown_since_us: i64,
     /// What the payee's app needs to ask for the confirmation; told once, so kept while it may matter.
     pub confirmation: Option<Confirmation>,
-    /// Not paid before this time, because the payee was bound only recently; 0 for none.
-    pub payable_from_us: i64,
     /// What is due, and how its repetition stands.
     pub due: Due,
     /// The person's key of the request; empty for none, and emptied when the request was declined.
     pub request_key: String,
-    /// Digest of the request under that key.
-    pub request_digest: Vec<u8>,
+}
+
+impl Deref for Details {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.asked
+    }
 }
 
 /// The effect that is due and who carries it out.
@@ -133,7 +149,7 @@ pub struct Confirmation {
     pub package: String,
 }
 
-impl Details {
+impl Asked {
     /// Digest of what is to be paid, in hex: a reviewer approves exactly this, and nothing else is paid.
     #[must_use]
     pub fn content(&self) -> String {
@@ -163,7 +179,7 @@ impl Details {
 /// Key of the hold of the withdrawal with that cash_sn.
 #[must_use]
 pub fn hold_key(cash_sn: &str) -> String {
-    format!("cash:{cash_sn}")
+    ["cash:", cash_sn].concat()
 }
 
 /// The account right after the hold was placed.

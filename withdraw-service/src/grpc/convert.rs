@@ -1,5 +1,7 @@
 //! Where wire types stop: between messages and what the service works with.
 
+use std::sync::Arc;
+
 use cashout_common::text::masked_mobile;
 use cashout_proto::withdraw::v1 as wire;
 use cashout_proto::{Failure, Reason};
@@ -80,37 +82,38 @@ fn small(number: i64) -> i32 {
 /// A withdrawal as a message.
 #[must_use]
 pub fn withdrawal(w: Withdrawal) -> wire::Withdrawal {
-    let (hold_key, w) = (w.hold_key(), w.into_details());
+    let w = w.into_details();
+    let (hold_key, asked) = (w.hold_key(), Arc::unwrap_or_clone(w.asked));
     wire::Withdrawal {
         confirmation: w
             .confirmation
             .filter(|_| w.status == Status::Paying)
             .map(|c| wire::Confirmation { mch_id: c.mch_id, app_id: c.app_id, package: c.package }),
-        payable_from_us: w.payable_from_us,
+        payable_from_us: asked.payable_from_us,
         id: w.id,
-        user_id: w.user_id,
-        cash_sn: w.cash_sn,
-        currency: w.currency,
-        apply_minor: w.apply_minor,
-        fee_minor: w.fee_minor,
-        actual_minor: w.actual_minor,
-        method: w.method.number(),
-        provider: w.provider,
+        user_id: asked.user_id,
+        cash_sn: asked.cash_sn,
+        currency: asked.currency,
+        apply_minor: asked.apply_minor,
+        fee_minor: asked.fee_minor,
+        actual_minor: asked.actual_minor,
+        method: asked.method.number(),
+        provider: asked.provider,
         status: small(w.status.number()),
         cash_status: w.status.cash_status(),
         pay_status: w.status.pay_status(),
-        mobile: w.mobile,
-        remark: w.remark,
+        mobile: asked.mobile,
+        remark: asked.remark,
         review_remark: w.review_remark,
-        payee_id: w.payee_id,
+        payee_id: asked.payee_id,
         trade_no: w.trade_no,
         third_trade_no: w.third_trade_no,
         pay_requested_at_us: w.pay_requested_at_us,
         // Paid is told only once the ledger says so too.
         paid_at_us: if w.status == Status::Paid { w.paid_at_us } else { 0 },
-        created_at_us: w.created_at_us,
+        created_at_us: asked.created_at_us,
         updated_at_us: w.updated_at_us,
-        reviewers_required: small(w.reviewers_required),
+        reviewers_required: small(asked.reviewers_required),
         reviewers: small(w.reviewers),
         content_digest: w.content_digest,
         hold_key,
@@ -126,7 +129,7 @@ pub fn change(line: Line) -> wire::StatusChange {
         user_id: line.user_id,
         from: small(line.from_status),
         to: small(line.to_status),
-        event: line.event,
+        event: line.event.into_owned(),
         actor: line.actor,
         reason: line.reason,
         at_us: line.at_us,

@@ -19,7 +19,7 @@ use super::{Answered, Core, INLINE_WAIT, replay, same_request, transition};
 use crate::domain::method::Method;
 use crate::domain::numbers::cash_sn;
 use crate::domain::status::{Effect, Status};
-use crate::domain::withdrawal::{Applicant, Details, Due, Holder, Payee, Withdrawal};
+use crate::domain::withdrawal::{Applicant, Asked, Details, Due, Holder, Payee, Withdrawal};
 use crate::ports::Balance;
 use crate::store::answers;
 use crate::store::book::{Book, Needs};
@@ -193,37 +193,39 @@ impl Core {
         let payee = payee(method, holder.as_ref())?;
         let mut w = Withdrawal::from(Details {
             id: 0,
-            cash_sn: String::new(),
-            user_id: r.user_id,
-            currency: "CNY".to_owned(),
-            apply_minor: r.apply_minor,
-            fee_minor,
-            actual_minor,
-            method,
-            provider,
-            mobile: r.mobile.clone(),
-            payee_id: payee.payee_id,
-            payee_name: payee.real_name,
-            remark: r.remark.clone(),
+            asked: Arc::new(Asked {
+                cash_sn: String::new(),
+                user_id: r.user_id,
+                currency: "CNY".to_owned(),
+                apply_minor: r.apply_minor,
+                fee_minor,
+                actual_minor,
+                method,
+                provider,
+                mobile: r.mobile.clone(),
+                payee_id: payee.payee_id,
+                payee_name: payee.real_name,
+                remark: r.remark.clone(),
+                reviewers_required: self.policy.reviewers_required(r.apply_minor),
+                created_at_us: 0,
+                payable_from_us: payee.payable_from_us,
+                request_digest: r.digest(),
+            }),
             review_remark: String::new(),
             status: Status::Requested,
             version: 0,
             content_digest: String::new(),
-            reviewers_required: self.policy.reviewers_required(r.apply_minor),
             reviewers: 0,
             trade_no: String::new(),
             third_trade_no: String::new(),
             pay_requested_at_us: 0,
             paid_at_us: 0,
-            created_at_us: 0,
             updated_at_us: 0,
             decided_by: String::new(),
             unknown_since_us: 0,
             confirmation: None,
-            payable_from_us: payee.payable_from_us,
             due: Due { effect: Some(Effect::PlaceHold), ..Due::default() },
             request_key: r.key.clone(),
-            request_digest: r.digest(),
         });
         self.check_order(&w)?;
         self.lease(&mut w);
@@ -353,9 +355,10 @@ fn begin(
         return Err(Failure::new(Reason::DailyLimit, told).with("left_minor", left_minor));
     }
     affordable(balance, w.apply_minor)?;
-    w.cash_sn = cash_sn(&core.zone.compact_date(now_us), &core.world.random);
+    let asked = Arc::make_mut(&mut w.asked);
+    asked.cash_sn = cash_sn(&core.zone.compact_date(now_us), &core.world.random);
+    asked.created_at_us = now_us;
     w.content_digest = w.content();
-    w.created_at_us = now_us;
     w.updated_at_us = now_us;
     w.due.next_run_at_us = w.due.lease_until_us;
     book.insert(&mut w);

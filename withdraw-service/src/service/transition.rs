@@ -118,14 +118,14 @@ pub fn born(book: &mut Book, w: &Withdrawal, actor: &str) {
     book.append(line(w, 0, crate::domain::status::REQUEST, step));
 }
 
-fn line(w: &Withdrawal, from_status: i64, event: &str, step: Step<'_>) -> Line {
+fn line(w: &Withdrawal, from_status: i64, event: &'static str, step: Step<'_>) -> Line {
     Line {
         id: 0,
         withdrawal_id: w.id,
         user_id: w.user_id,
         from_status,
         to_status: w.status.number(),
-        event: event.to_owned(),
+        event: event.into(),
         actor: step.actor.to_owned(),
         reason: step.reason.to_owned(),
         at_us: step.now_us,

@@ -1,5 +1,7 @@
 //! The table `history`: every change of status, which is also the stream of changes.
 
+use std::borrow::Cow;
+
 use cashout_common::db::Readers;
 use cashout_common::on_engine;
 use sqlx::Error;
@@ -18,7 +20,8 @@ pub struct Line {
     /// Status after.
     pub to_status: i64,
     /// Name of the event.
-    pub event: String,
+    #[sqlx(try_from = "String")]
+    pub event: Cow<'static, str>,
     /// Who did it.
     pub actor: String,
     /// Why.

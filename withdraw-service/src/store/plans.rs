@@ -345,7 +345,7 @@ impl Worker {
         for line in &lines {
             let event = line.event.clone();
             let to = Status::from_number(line.to_status).map_or("-", Status::name);
-            CHANGES.get_or_create(&[("event", event.into()), ("to", to.into())]).inc();
+            CHANGES.get_or_create(&[("event", event), ("to", to.into())]).inc();
         }
         self.recent.add(lines);
     }

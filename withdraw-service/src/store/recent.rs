@@ -52,7 +52,7 @@ mod tests {
             user_id: 7,
             from_status: 0,
             to_status: 1,
-            event: "request".to_owned(),
+            event: "request".into(),
             actor: "user:7".to_owned(),
             reason: String::new(),
             at_us: 0,

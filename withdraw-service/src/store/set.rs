@@ -3,6 +3,9 @@
 //!
 //! Must not know: any table.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use cashout_common::db::{Conn, Engine};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -51,7 +54,7 @@ pub(super) struct Statement<const N: usize> {
     kinds: [Kind; N],
     names: String,
     then: String,
-    postgres: String,
+    postgres: Arc<str>,
     sqlite: [String; SIZES.len()],
 }
 
@@ -70,7 +73,7 @@ impl<const N: usize> Statement<N> {
     pub(super) fn new(columns: [(&str, Kind); N], then: &str) -> Self {
         let names = columns.map(|(name, _)| name).join(", ");
         let kinds = columns.map(|(_, kind)| kind);
-        let postgres = format!("WITH {} {then}", source(&names, &kinds, 1, ""));
+        let postgres = format!("WITH {} {then}", source(&names, &kinds, 1, "")).into();
         let row = format!("({})", ["?"; N].join(", "));
         let sqlite = SIZES.map(|size| {
             let rows = vec![row.as_str(); size].join(", ");
@@ -110,7 +113,7 @@ impl<const N: usize> Statement<N> {
             Engine::Postgres(c) => {
                 let mut arguments = PgArguments::default();
                 columns(&mut arguments, &self.kinds, rows.as_flattened())?;
-                let query = sqlx::query_with(AssertSqlSafe(self.postgres.as_str()), arguments);
+                let query = sqlx::query_with(AssertSqlSafe(self.postgres.clone()), arguments);
                 query.fetch_all(&mut *c).await?.iter().map(R::from_row).collect()
             }
             Engine::Sqlite(c) => {
@@ -170,33 +173,14 @@ pub(super) async fn run_all(
     match conn {
         Engine::Postgres(c) => {
             let mut arguments = PgArguments::default();
-            let (mut sql, mut counted) = (String::from("WITH "), Vec::new());
-            let mut next = 1;
-            for (n, (part, counts_it)) in parts.iter().enumerate() {
-                // So the first one is also carried out first.
-                let only = if certain.is_some() && n > 0 { FIRST_TOUCHED } else { "" };
-                let source = source(part.names, part.kinds, next, only);
-                sql.push_str(&format!("p{n} AS (WITH {source} {} RETURNING 1), ", part.then));
-                if *counts_it {
-                    counted.push(format!("SELECT 1 FROM p{n}"));
-                }
-                next += parameters(part.kinds);
+            for (part, _) in &parts {
                 columns(&mut arguments, part.kinds, &part.cells)?;
             }
-            // One sum over all: PostgreSQL prepares each that stands by itself anew for every run.
-            let counted = counted.join(" UNION ALL ");
-            sql.push_str(&format!("touched AS (SELECT count(*) AS n FROM ({counted}) AS parts) "));
-            sql.push_str(&match certain {
-                // A division by zero: an expression has no other way to fail.
-                Some(_) => format!(
-                    "SELECT CASE WHEN n IN (0, ${next}) THEN n ELSE 1 / (n - n) END FROM touched"
-                ),
-                None => "SELECT n FROM touched".to_owned(),
-            });
             if let Some(certain) = certain {
                 let certain = i64::try_from(certain).unwrap_or(i64::MAX);
                 arguments.add(certain).map_err(Error::Encode)?;
             }
+            let sql = text_of(&parts, certain.is_some());
             let touched: i64 =
                 sqlx::query_scalar_with(AssertSqlSafe(sql), arguments).fetch_one(&mut *c).await?;
             Ok(u64::try_from(touched).unwrap_or_default())
@@ -216,6 +200,45 @@ pub(super) async fn run_all(
             Ok(touched)
         }
     }
+}
+
+/// A choice of parts: where each keeps its text and whether it is counted, and whether the statement stops itself.
+type Choice = (Vec<(usize, bool)>, bool);
+
+/// The text of every choice that was run, made once.
+static TEXTS: LazyLock<Mutex<HashMap<Choice, Arc<str>>>> = LazyLock::new(Mutex::default);
+
+fn text_of(parts: &[(Part<'_>, bool)], stops: bool) -> Arc<str> {
+    let choice = parts.iter().map(|(part, counted)| (part.then.as_ptr().addr(), *counted));
+    let choice = (choice.collect(), stops);
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    texts.entry(choice).or_insert_with(|| text(parts, stops).into()).clone()
+}
+
+/// All parts as one statement on PostgreSQL, which gives how many rows the counted ones touched.
+fn text(parts: &[(Part<'_>, bool)], stops: bool) -> String {
+    let (mut sql, mut counted) = (String::from("WITH "), Vec::new());
+    let mut next = 1;
+    for (n, (part, counts_it)) in parts.iter().enumerate() {
+        // So the first one is also carried out first.
+        let only = if stops && n > 0 { FIRST_TOUCHED } else { "" };
+        let source = source(part.names, part.kinds, next, only);
+        sql.push_str(&format!("p{n} AS (WITH {source} {} RETURNING 1), ", part.then));
+        if *counts_it {
+            counted.push(format!("SELECT 1 FROM p{n}"));
+        }
+        next += parameters(part.kinds);
+    }
+    // One sum over all: PostgreSQL prepares each that stands by itself anew for every run.
+    let counted = counted.join(" UNION ALL ");
+    sql.push_str(&format!("touched AS (SELECT count(*) AS n FROM ({counted}) AS parts) "));
+    sql.push_str(&if stops {
+        // A division by zero: an expression has no other way to fail.
+        format!("SELECT CASE WHEN n IN (0, ${next}) THEN n ELSE 1 / (n - n) END FROM touched")
+    } else {
+        "SELECT n FROM touched".to_owned()
+    });
+    sql
 }
 
 /// Nothing unless the first of several parts touched its row.

@@ -1,6 +1,8 @@
 //! Withdrawals as they are read, what was asked for with how it stands; see `save` for how it is written. Must not know: the status
 //! table.
 
+use std::sync::Arc;
+
 use cashout_common::db::Readers;
 use cashout_common::on_engine;
 use cashout_proto::{Failure, Reason};
@@ -9,7 +11,7 @@ use sqlx::Error;
 use crate::domain::lane::Lane;
 use crate::domain::method::Method;
 use crate::domain::status::{Effect, Status};
-use crate::domain::withdrawal::{Confirmation, Details, Due, Withdrawal};
+use crate::domain::withdrawal::{Asked, Confirmation, Details, Due, Withdrawal};
 
 /// All columns of a withdrawal `w`, with the approvals of its present content.
 macro_rules! columns {
@@ -88,29 +90,33 @@ impl TryFrom<Row> for Withdrawal {
         };
         Ok(Self::from(Details {
             id: row.id,
-            cash_sn: row.cash_sn,
-            user_id: row.user_id,
-            currency: row.currency,
-            apply_minor: row.apply_minor,
-            fee_minor: row.fee_minor,
-            actual_minor: row.actual_minor,
-            method: method.ok_or_else(|| strange("method"))?,
-            provider: row.provider,
-            mobile: row.mobile,
-            payee_id: row.payee_id,
-            payee_name: row.payee_name,
-            remark: row.remark,
+            asked: Arc::new(Asked {
+                cash_sn: row.cash_sn,
+                user_id: row.user_id,
+                currency: row.currency,
+                apply_minor: row.apply_minor,
+                fee_minor: row.fee_minor,
+                actual_minor: row.actual_minor,
+                method: method.ok_or_else(|| strange("method"))?,
+                provider: row.provider,
+                mobile: row.mobile,
+                payee_id: row.payee_id,
+                payee_name: row.payee_name,
+                remark: row.remark,
+                reviewers_required: row.reviewers_required,
+                created_at_us: row.created_at_us,
+                payable_from_us: row.payable_from_us,
+                request_digest: row.request_digest,
+            }),
             review_remark: row.review_remark,
             status: Status::from_number(row.status).ok_or_else(|| strange("status"))?,
             version: row.version,
             content_digest: row.content_digest,
-            reviewers_required: row.reviewers_required,
             reviewers: row.reviewers,
             trade_no: row.trade_no,
             third_trade_no: row.third_trade_no,
             pay_requested_at_us: row.pay_requested_at_us,
             paid_at_us: row.paid_at_us,
-            created_at_us: row.created_at_us,
             updated_at_us: row.updated_at_us,
             decided_by: row.decided_by,
             unknown_since_us: row.unknown_since_us,
@@ -119,7 +125,6 @@ impl TryFrom<Row> for Withdrawal {
                 app_id: row.confirm_app_id,
                 package: row.confirm_package,
             }),
-            payable_from_us: row.payable_from_us,
             due: Due {
                 effect,
                 next_run_at_us: row.next_run_at_us,
@@ -129,7 +134,6 @@ impl TryFrom<Row> for Withdrawal {
                 held: row.lane == Some(Lane::Held.number()),
             },
             request_key: row.request_key.unwrap_or_default(),
-            request_digest: row.request_digest,
         }))
     }
 }

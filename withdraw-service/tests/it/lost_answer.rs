@@ -139,7 +139,9 @@ async fn what_was_written_and_not_answered_is_not_done_again() -> anyhow::Result
         let inserts = store.decide(Needs::default(), move |book: &mut Book| {
             let mut w = new.clone();
             // Every run draws another number, as the service does.
-            w.cash_sn.push_str(&Random::from_os().below(1 << 40).to_string());
+            std::sync::Arc::make_mut(&mut w.asked)
+                .cash_sn
+                .push_str(&Random::from_os().below(1 << 40).to_string());
             book.insert(&mut w);
             born(book, &w, "user:7");
             Ok(w.id)

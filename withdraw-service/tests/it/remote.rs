@@ -232,7 +232,7 @@ pub async fn scene() -> anyhow::Result<(Withdrawal, RemoteLedger, Arc<Scripted>)
     let mut w = withdrawals::find(opened.readers(), id).await?.context("just requested")?;
     opened.close().await;
     service.stop().await;
-    w.cash_sn = "202003030000000001".to_owned();
+    Arc::make_mut(&mut w.asked).cash_sn = "202003030000000001".to_owned();
     w.decided_by = "user:8".to_owned();
     let script = Arc::new(Scripted::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -64,7 +64,7 @@ async fn commands_of_many_are_each_answered_for_themselves() -> anyhow::Result<(
     let all: Vec<Withdrawal> = (0..600)
         .map(|n| {
             let mut other = w.clone();
-            other.cash_sn = format!("2020{n:014}");
+            std::sync::Arc::make_mut(&mut other.asked).cash_sn = format!("2020{n:014}");
             other
         })
         .collect();
