@@ -79,10 +79,10 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
     writeln!(
         out,
         "| scenario | server | arrivals at | due per second | sent per second | answered | refused \
-         | told when to come again | failed | not sent | p50 | p99 | most \
+         | told when to come again | failed | not sent | p50 | p99 of the median second | p99 of all | most \
          | CPU µs per answer: service | database | client | latency back after | memory MiB, peak |"
     )?;
-    writeln!(out, "|---|---|---|{}", "--:|".repeat(15))?;
+    writeln!(out, "|---|---|---|{}", "--:|".repeat(16))?;
     for (scenario, who, pressure) in rows {
         for stretch in &pressure.stretches {
             let last = pressure.stretches.last().is_some_and(|last| last.name == stretch.name);
@@ -91,7 +91,7 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
             writeln!(
                 out,
                 "| {scenario} | {who} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} \
-                 | {} | {} | {} | {back} | {} |",
+                 | {} | {} | {} | {} | {back} | {} |",
                 stretch.name,
                 stretch.due_per_second,
                 stretch.sent_per_second,
@@ -101,6 +101,7 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
                 stretch.failed,
                 stretch.not_sent,
                 time(stretch.p50_us),
+                time(stretch.p99_of_a_second_us),
                 time(stretch.p99_us),
                 time(stretch.max_us),
                 cpu(stretch.cost.service_cpu_ns),

@@ -191,7 +191,7 @@ async fn verify_tells_clean_from_violated_from_unfinished() -> anyhow::Result<()
     let file = data.path().join("account.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let mut tampered = sqlx::SqliteConnection::connect_with(&options).await?;
-    tampered.execute("UPDATE account SET balance = balance + 1 WHERE counter IS NOT NULL").await?;
+    tampered.execute("UPDATE ledger_head SET last_entry_id = last_entry_id + 1").await?;
     tampered.close().await?;
     let found = run(&["verify"], &settings)?;
     assert_eq!(found.status.code(), Some(1), "{}", text(&found.stdout));

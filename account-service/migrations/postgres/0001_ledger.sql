@@ -14,22 +14,20 @@ CREATE TABLE ledger_head (
 INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0, ''::bytea);
 
 -- A person's account (user_id) or a counter-account (counter): who it belongs to and what operators set.
--- A person's money is not in it: their balances are what their last entry says, see account_now.
--- A counter-account has no entries; its balance is the other side of everybody's.
+-- No money is in it. A person's balances are what their last entry says, a counter-account's balance what the last
+-- entry that tells it does (entry.counter_after); see account_now.
 CREATE TABLE account (
     id              BIGINT  PRIMARY KEY,
     user_id         BIGINT,
     counter         TEXT,
-    currency        TEXT    NOT NULL CHECK (length(currency) = 3),
-    balance         BIGINT  NOT NULL,
-    overdraft_limit BIGINT  NOT NULL CHECK (overdraft_limit >= 0),
+    currency        TEXT    NOT NULL,
+    overdraft_limit BIGINT  NOT NULL,
     locked_at       BIGINT  NOT NULL,
     created_at      BIGINT  NOT NULL,
     updated_at      BIGINT  NOT NULL,
     UNIQUE (user_id, currency),
     UNIQUE (counter, currency),
-    CHECK ((user_id IS NULL) <> (counter IS NULL)),
-    CONSTRAINT account_row_holds_no_persons_money CHECK (counter IS NOT NULL OR balance = 0)
+    CHECK (length(currency) = 3 AND overdraft_limit >= 0 AND (user_id IS NULL) <> (counter IS NULL))
 ) WITH (fillfactor = 60);
 
 -- Money set aside. State 1 open, 2 settled, 3 released.
@@ -49,7 +47,7 @@ CREATE TABLE hold (
     release_at BIGINT  NOT NULL,
     created_at BIGINT  NOT NULL,
     ended_at   BIGINT  NOT NULL,
-    due_at     BIGINT ,
+    due_at     BIGINT,
     CHECK (amount > 0 AND settled >= 0 AND released >= 0 AND CASE state
            WHEN 1 THEN settled + released = 0 AND COALESCE(due_at, 0) = release_at
            WHEN 2 THEN settled > 0 AND settled + released = amount AND due_at IS NULL
@@ -62,6 +60,7 @@ CREATE INDEX hold_scheduled ON hold (account_id, due_at) WHERE due_at IS NOT NUL
 
 -- The history. Rows are never changed. `key` stands on the first entry of a command. The columns from
 -- available_after to overdraft_limit are the whole state of the account after it (no limit: NULL).
+-- `counter_after` is the balance of the counter-account after it, told once for each in a batch: by the last entry against it.
 CREATE TABLE entry (
     id              BIGINT  PRIMARY KEY,
     account_id      BIGINT  NOT NULL,
@@ -79,6 +78,7 @@ CREATE TABLE entry (
     last_income_at  BIGINT  NOT NULL,
     overdraft_limit BIGINT,
     counter_id      BIGINT,
+    counter_after   BIGINT,
     hold_id         BIGINT,
     facts           TEXT,
     created_at      BIGINT  NOT NULL,
@@ -87,6 +87,7 @@ CREATE TABLE entry (
     CONSTRAINT entry_keeps_to_the_limit
         CHECK (available_after >= -COALESCE(overdraft_limit, 0) AND frozen_after >= 0)
 );
+CREATE INDEX entry_of_counter ON entry (counter_id, id) WHERE counter_after IS NOT NULL;
 CREATE FUNCTION entry_is_final() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'entries are never changed or deleted'; END $$;
 CREATE TRIGGER entry_is_final BEFORE UPDATE OR DELETE OR TRUNCATE ON entry
@@ -95,7 +96,7 @@ FOR EACH STATEMENT EXECUTE FUNCTION entry_is_final();
 -- Every account as it is: what its row says and what its last entry left.
 CREATE VIEW account_now AS
 SELECT a.id, a.user_id, a.counter, a.currency,
-    a.balance + COALESCE(e.available_after, 0) AS available,
+    COALESCE(e.available_after, c.counter_after, 0) AS available,
     COALESCE(e.frozen_after, 0) AS frozen,
     a.overdraft_limit, a.locked_at,
     COALESCE(e.income_total, 0) AS income_total,
@@ -105,9 +106,12 @@ SELECT a.id, a.user_id, a.counter, a.currency,
     COALESCE(e.seq, 0) AS last_seq,
     COALESCE(e.hash, ''::bytea) AS last_hash,
     a.created_at,
-    GREATEST(a.updated_at, e.created_at) AS updated_at
+    GREATEST(a.updated_at, e.created_at, c.created_at) AS updated_at
 FROM account a LEFT JOIN LATERAL
-    (SELECT * FROM entry WHERE entry.account_id = a.id ORDER BY entry.seq DESC LIMIT 1) e ON true;
+    (SELECT * FROM entry WHERE entry.account_id = a.id ORDER BY entry.seq DESC LIMIT 1) e ON true
+LEFT JOIN LATERAL
+    (SELECT counter_after, created_at FROM entry WHERE a.counter IS NOT NULL AND entry.counter_id = a.id
+     AND entry.counter_after IS NOT NULL ORDER BY entry.id DESC LIMIT 1) c ON true;
 
 -- Answers that entries alone do not tell (an operator's adjustment): the account as it was answered.
 CREATE TABLE receipt (

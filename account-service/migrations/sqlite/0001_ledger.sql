@@ -14,22 +14,20 @@ CREATE TABLE ledger_head (
 INSERT INTO ledger_head VALUES (1, 0, 0, 0, 0, 0, x'');
 
 -- A person's account (user_id) or a counter-account (counter): who it belongs to and what operators set.
--- A person's money is not in it: their balances are what their last entry says, see account_now.
--- A counter-account has no entries; its balance is the other side of everybody's.
+-- No money is in it. A person's balances are what their last entry says, a counter-account's balance what the last
+-- entry that tells it does (entry.counter_after); see account_now.
 CREATE TABLE account (
     id              INTEGER PRIMARY KEY,
     user_id         INTEGER,
     counter         TEXT,
-    currency        TEXT    NOT NULL CHECK (length(currency) = 3),
-    balance         INTEGER NOT NULL,
-    overdraft_limit INTEGER NOT NULL CHECK (overdraft_limit >= 0),
+    currency        TEXT    NOT NULL,
+    overdraft_limit INTEGER NOT NULL,
     locked_at       INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     UNIQUE (user_id, currency),
     UNIQUE (counter, currency),
-    CHECK ((user_id IS NULL) <> (counter IS NULL)),
-    CONSTRAINT account_row_holds_no_persons_money CHECK (counter IS NOT NULL OR balance = 0)
+    CHECK (length(currency) = 3 AND overdraft_limit >= 0 AND (user_id IS NULL) <> (counter IS NULL))
 ) STRICT;
 
 -- Money set aside. State 1 open, 2 settled, 3 released.
@@ -61,6 +59,7 @@ CREATE INDEX hold_scheduled ON hold (account_id, due_at) WHERE due_at IS NOT NUL
 
 -- The history. Rows are never changed. `key` stands on the first entry of a command. The columns from
 -- available_after to overdraft_limit are the whole state of the account after it (no limit: NULL).
+-- `counter_after` is the balance of the counter-account after it, told once for each in a batch: by the last entry against it.
 CREATE TABLE entry (
     id              INTEGER PRIMARY KEY,
     account_id      INTEGER NOT NULL,
@@ -78,6 +77,7 @@ CREATE TABLE entry (
     last_income_at  INTEGER NOT NULL,
     overdraft_limit INTEGER,
     counter_id      INTEGER,
+    counter_after   INTEGER,
     hold_id         INTEGER,
     facts           TEXT,
     created_at      INTEGER NOT NULL,
@@ -86,6 +86,7 @@ CREATE TABLE entry (
     CONSTRAINT entry_keeps_to_the_limit
         CHECK (available_after >= -COALESCE(overdraft_limit, 0) AND frozen_after >= 0)
 ) STRICT;
+CREATE INDEX entry_of_counter ON entry (counter_id, id) WHERE counter_after IS NOT NULL;
 CREATE TRIGGER entry_no_update BEFORE UPDATE ON entry
 BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 CREATE TRIGGER entry_no_delete BEFORE DELETE ON entry
@@ -94,7 +95,7 @@ BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
 -- Every account as it is: what its row says and what its last entry left.
 CREATE VIEW account_now AS
 SELECT a.id, a.user_id, a.counter, a.currency,
-    a.balance + COALESCE(e.available_after, 0) AS available,
+    COALESCE(e.available_after, c.counter_after, 0) AS available,
     COALESCE(e.frozen_after, 0) AS frozen,
     a.overdraft_limit, a.locked_at,
     COALESCE(e.income_total, 0) AS income_total,
@@ -104,9 +105,11 @@ SELECT a.id, a.user_id, a.counter, a.currency,
     COALESCE(e.seq, 0) AS last_seq,
     COALESCE(e.hash, x'') AS last_hash,
     a.created_at,
-    MAX(a.updated_at, COALESCE(e.created_at, 0)) AS updated_at
+    MAX(a.updated_at, COALESCE(e.created_at, 0), COALESCE(c.created_at, 0)) AS updated_at
 FROM account a LEFT JOIN entry e ON e.account_id = a.id
-    AND e.seq = (SELECT MAX(last.seq) FROM entry last WHERE last.account_id = a.id);
+    AND e.seq = (SELECT MAX(last.seq) FROM entry last WHERE last.account_id = a.id)
+LEFT JOIN entry c ON a.counter IS NOT NULL AND c.id = (SELECT MAX(last.id) FROM entry last
+    WHERE last.counter_id = a.id AND last.counter_after IS NOT NULL);
 
 -- Answers that entries alone do not tell (an operator's adjustment): the account as it was answered.
 CREATE TABLE receipt (

@@ -11,7 +11,7 @@ use foldhash::HashMap;
 
 use super::account::{Account, Currency, Owner};
 use super::command::{Key, Which};
-use super::entry::{Digest, Entry, Hash};
+use super::entry::{Digest, Entry, Hash, Side};
 use super::hold::{Hold, HoldState};
 
 /// The ledger's one counter row.
@@ -60,7 +60,7 @@ pub struct Changes {
     pub entries: Vec<Arc<Entry>>,
     /// Accounts to insert.
     pub new_accounts: BTreeSet<i64>,
-    /// Accounts whose row is to be updated.
+    /// Accounts whose row is to be updated: operators set something.
     pub accounts: BTreeSet<i64>,
     /// Holds to insert or update, by key.
     pub holds: BTreeSet<Arc<str>>,
@@ -262,6 +262,21 @@ impl Book {
     #[must_use]
     pub fn known(&self, key: &str) -> Option<&Recorded> {
         self.known.get(key)
+    }
+
+    /// For each new entry the balance it leaves of its counter-account, if it is the last of the batch against it.
+    #[must_use]
+    pub fn counters_after(&self) -> Vec<Option<i64>> {
+        let mut told = BTreeSet::new();
+        let mut after = vec![None; self.changes.entries.len()];
+        for (entry, after) in self.changes.entries.iter().zip(&mut after).rev() {
+            if let Side::Counter(id, _) = entry.side
+                && told.insert(id)
+            {
+                *after = self.account(id).map(|counter| counter.available);
+            }
+        }
+        after
     }
 
     /// Begins a command, which may be undone.

@@ -59,7 +59,7 @@ pub(super) fn move_counter(
     counter.available = counter.available.checked_add(amount).ok_or(Refusal::BalanceOverflow)?;
     counter.updated_at = book.head.last_time_us;
     let side = Side::Counter(counter.id, name.clone());
-    book.put_account(counter);
+    book.put_moved(counter);
     Ok(side)
 }
 

@@ -15,6 +15,7 @@ pub mod standing;
 pub mod statement;
 mod tuples;
 pub mod verify;
+mod verify_rows;
 pub mod write;
 mod write_postgres;
 mod write_sqlite;

@@ -7,7 +7,7 @@ use sqlx::Postgres;
 use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
 
 use super::rows::{facts_text, state_number};
-use super::write::Row;
+use super::write::owner;
 use crate::domain::{Account, Entry, Hold};
 
 /// A row type and arrays of it, by the name of its table.
@@ -35,7 +35,6 @@ pub(super) struct AccountTuple<'a> {
     user_id: Option<i64>,
     counter: Option<&'a str>,
     currency: &'a str,
-    balance: i64,
     overdraft_limit: i64,
     locked_at: i64,
     created_at: i64,
@@ -44,13 +43,12 @@ pub(super) struct AccountTuple<'a> {
 
 impl<'a> From<&'a Account> for AccountTuple<'a> {
     fn from(a: &'a Account) -> Self {
-        let Row { user_id, counter, balance } = Row::of(a);
+        let (user_id, counter) = owner(a);
         Self {
             id: a.id,
             user_id,
             counter,
             currency: a.currency.code(),
-            balance,
             overdraft_limit: a.overdraft_limit,
             locked_at: a.locked_at,
             created_at: a.created_at,
@@ -78,14 +76,16 @@ pub(super) struct EntryTuple<'e> {
     last_income_at: i64,
     overdraft_limit: Option<i64>,
     counter_id: Option<i64>,
+    counter_after: Option<i64>,
     hold_id: Option<i64>,
     facts: Option<String>,
     created_at: i64,
     hash: &'e [u8],
 }
 
-impl<'e> From<&'e Entry> for EntryTuple<'e> {
-    fn from(e: &'e Entry) -> Self {
+impl<'e> EntryTuple<'e> {
+    /// With the balance that it tells of its counter-account, if it does.
+    pub(super) fn of(e: &'e Entry, counter_after: Option<i64>) -> Self {
         Self {
             id: e.id,
             account_id: e.account_id,
@@ -103,6 +103,7 @@ impl<'e> From<&'e Entry> for EntryTuple<'e> {
             last_income_at: e.last_income_at,
             overdraft_limit: (e.overdraft_limit != 0).then_some(e.overdraft_limit),
             counter_id: e.side.account_id(),
+            counter_after,
             hold_id: e.hold.as_ref().map(|(id, _)| *id),
             facts: facts_text(&e.facts),
             created_at: e.created_at,
@@ -179,7 +180,6 @@ mod tests {
             user_id: Some(2),
             counter: Some("c"),
             currency: "CNY",
-            balance: 3,
             overdraft_limit: 4,
             locked_at: 5,
             created_at: 6,
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(
             understood(&store, "SELECT to_json(d)::text FROM unnest($1::account[]) d", account)
                 .await?,
-            json!({"id": 1, "user_id": 2, "counter": "c", "currency": "CNY", "balance": 3,
+            json!({"id": 1, "user_id": 2, "counter": "c", "currency": "CNY",
                 "overdraft_limit": 4, "locked_at": 5, "created_at": 6, "updated_at": 7})
         );
         let entry = EntryTuple {
@@ -208,6 +208,7 @@ mod tests {
             last_income_at: 13,
             overdraft_limit: Some(14),
             counter_id: Some(15),
+            counter_after: Some(19),
             hold_id: Some(16),
             facts: Some("f".to_owned()),
             created_at: 17,
@@ -219,7 +220,7 @@ mod tests {
                 "digest": "\\x05", "kind": 6, "available_delta": 7, "frozen_delta": 8,
                 "available_after": 9, "frozen_after": 10, "income_total": 11,
                 "withdrawn_total": 12, "last_income_at": 13, "overdraft_limit": 14,
-                "counter_id": 15, "hold_id": 16, "facts": "f", "created_at": 17, "hash": "\\x12"})
+                "counter_id": 15, "counter_after": 19, "hold_id": 16, "facts": "f", "created_at": 17, "hash": "\\x12"})
         );
         let hold = HoldTuple {
             id: 1,

@@ -1,4 +1,5 @@
-//! The checks of `verify` for the ledger: G1 to G7 of the guarantees, on one consistent snapshot.
+//! The checks of `verify` for the ledger: G1 to G7 of the guarantees, on one consistent snapshot. Those that go through
+//! the entries one by one are in `verify_rows`.
 //!
 //! Every query returns a row per violation, so none when the promise holds. They read everything;
 //! nothing is locked.
@@ -6,13 +7,10 @@
 use std::time::Instant;
 
 use cashout_common::db::Snapshot;
-use cashout_common::number::digest;
 use cashout_common::on_engine;
 use cashout_common::report::{Check, Report};
 
-use super::Store;
-use super::rows::{EntryRow, entries_of};
-use crate::domain::{Account, Entry, Hash, Owner};
+use super::{Store, verify_rows};
 
 /// A check as one query: guarantee, promise, the rows it looks at, and a query that names violations.
 struct Query {
@@ -22,7 +20,7 @@ struct Query {
     violations: &'static str,
 }
 
-const ENTRIES: &str = "SELECT count(*) FROM entry";
+pub(super) const ENTRIES: &str = "SELECT count(*) FROM entry";
 const ACCOUNTS: &str = "SELECT count(*) FROM account";
 const HOLDS: &str = "SELECT count(*) FROM hold";
 
@@ -41,15 +39,6 @@ const QUERIES: &[Query] = &[
         rows: ACCOUNTS,
         violations: "SELECT 'currency ' || currency FROM account_now GROUP BY currency \
             HAVING SUM(available + frozen) <> 0",
-    },
-    Query {
-        id: "G1",
-        promise: "a counter-account's balance is the other side of its entries",
-        rows: ACCOUNTS,
-        violations: "SELECT 'account ' || a.id FROM account a LEFT JOIN (SELECT counter_id, \
-            SUM(available_delta + frozen_delta) AS moved FROM entry GROUP BY counter_id) e \
-            ON e.counter_id = a.id WHERE a.counter IS NOT NULL \
-            AND a.balance + COALESCE(e.moved, 0) <> 0",
     },
     Query {
         id: "G1",
@@ -75,12 +64,6 @@ const QUERIES: &[Query] = &[
             SUM(available_delta) AS available, SUM(frozen_delta) AS frozen \
             FROM entry GROUP BY account_id) e ON e.account_id = a.id WHERE a.user_id IS NOT NULL AND \
             (a.available <> COALESCE(e.available, 0) OR a.frozen <> COALESCE(e.frozen, 0))",
-    },
-    Query {
-        id: "G3",
-        promise: "a person's money is nowhere but in their entries",
-        rows: ACCOUNTS,
-        violations: "SELECT 'account ' || id FROM account WHERE user_id IS NOT NULL AND balance <> 0",
     },
     Query {
         id: "G3",
@@ -134,13 +117,6 @@ const QUERIES: &[Query] = &[
     },
 ];
 
-const PAGE: &str = concat!(
-    entries_of!(
-        "(SELECT * FROM entry WHERE (account_id, seq) > ($1, $2) ORDER BY account_id, seq LIMIT 5000)"
-    ),
-    "ORDER BY e.account_id, e.seq"
-);
-
 impl Store {
     /// Runs every check on one snapshot.
     ///
@@ -152,8 +128,8 @@ impl Store {
         for query in QUERIES {
             report.checks.push(run(&mut snapshot, query).await?);
         }
-        report.checks.push(chain(&mut snapshot).await?);
-        report.checks.push(dense(&mut snapshot).await?);
+        report.checks.push(verify_rows::chain(&mut snapshot).await?);
+        report.checks.extend(verify_rows::sealed(&mut snapshot).await?);
         on_engine!(snapshot, tx => tx.rollback().await?);
         Ok(report)
     }
@@ -166,91 +142,8 @@ async fn run(snapshot: &mut Snapshot, query: &Query) -> Result<Check, sqlx::Erro
     Ok(check(query.id, query.promise, rows, found, started))
 }
 
-/// G5: the hashes are recomputed from the rows, so an edited, inserted or reordered row shows.
-async fn chain(snapshot: &mut Snapshot) -> Result<Check, sqlx::Error> {
-    let started = Instant::now();
-    let (mut rows, mut found) = (0_i64, Vec::new());
-    let mut last: Option<Entry> = None;
-    loop {
-        let (account, seq) = last.as_ref().map_or((0, 0), |e| (e.account_id, e.seq));
-        let page: Vec<EntryRow> = on_engine!(&mut *snapshot, tx => sqlx::query_as(PAGE)
-            .bind(account).bind(seq).fetch_all(&mut **tx).await?);
-        if page.is_empty() {
-            break;
-        }
-        for entry in page.into_iter().map(Entry::from) {
-            rows += 1;
-            let before = last.as_ref().filter(|e| e.account_id == entry.account_id);
-            if !links(before, &entry) {
-                found.push(format!("entry {}", entry.id));
-            }
-            last = Some(entry);
-        }
-    }
-    // An entry of an account that does not exist would be in nobody's chain.
-    let all: i64 =
-        on_engine!(&mut *snapshot, tx => sqlx::query_scalar(ENTRIES).fetch_one(&mut **tx).await?);
-    if all != rows {
-        found.push(format!("{} entries of no account", all - rows));
-    }
-    Ok(check("G5", "the statement is an unbroken chain", rows, found, started))
-}
-
-/// Whether an entry follows from the one before it: position, hash, and the state it leaves, which is
-/// computed anew by the rule that appended it.
-fn links(before: Option<&Entry>, entry: &Entry) -> bool {
-    let zero: Hash = [0; 32];
-    let (seq, hash) = before.map_or((0, &zero), |e| (e.seq, &e.hash));
-    let mut then = Account::new(0, Owner::Person(0), entry.currency, 0);
-    if let Some(before) = before {
-        then.available = before.available_after;
-        then.frozen = before.frozen_after;
-        then.income_total = before.income_total;
-        then.withdrawn_total = before.withdrawn_total;
-        then.last_income_at = before.last_income_at;
-    }
-    let (available, frozen) = (entry.available_delta, entry.frozen_delta);
-    then.carry(entry.kind, available, frozen, entry.created_at).is_ok()
-        && entry.available_after == then.available
-        && entry.frozen_after == then.frozen
-        && entry.income_total == then.income_total
-        && entry.withdrawn_total == then.withdrawn_total
-        && entry.last_income_at == then.last_income_at
-        && entry.seq == seq + 1
-        && entry.hash == entry.hash_after(hash)
-}
-
-/// G5: ids are dense up to the head, and the hashes of all entries make up the head's, so a deleted or
-/// edited row shows even at the end of everything.
-async fn dense(snapshot: &mut Snapshot) -> Result<Check, sqlx::Error> {
-    const HEAD: &str = "SELECT last_entry_id, hash FROM ledger_head WHERE id = 1";
-    const PAGE: &str = "SELECT id, hash FROM entry WHERE id > $1 ORDER BY id LIMIT 10000";
-    let started = Instant::now();
-    let (head, sealed): (i64, Vec<u8>) =
-        on_engine!(&mut *snapshot, tx => sqlx::query_as(HEAD).fetch_one(&mut **tx).await?);
-    let (mut newest, mut rows, mut hash, mut found) = (0, 0, Hash::default(), Vec::new());
-    loop {
-        let page: Vec<(i64, Vec<u8>)> = on_engine!(&mut *snapshot, tx =>
-            sqlx::query_as(PAGE).bind(newest).fetch_all(&mut **tx).await?);
-        if page.is_empty() {
-            break;
-        }
-        for (id, own) in page {
-            if id != newest + 1 {
-                found.push(format!("entry {id} after entry {newest}"));
-            }
-            let own: Hash = own.try_into().unwrap_or_default();
-            (newest, rows, hash) = (id, rows + 1, digest(&[&hash, &own]));
-        }
-    }
-    let sealed: Hash = sealed.try_into().unwrap_or_default();
-    if head != newest || hash != sealed {
-        found.push(format!("the newest entry is {newest}, the head says {head} and another hash"));
-    }
-    Ok(check("G5", "entries are dense and sealed up to the head", rows, found, started))
-}
-
-fn check(
+/// What a check found, with a few examples.
+pub(super) fn check(
     id: &'static str,
     promise: &'static str,
     rows: i64,

@@ -91,22 +91,11 @@ fn stale_or(error: sqlx::Error) -> Result<Written, sqlx::Error> {
     }
 }
 
-/// What the row of an account says that depends on whose it is.
-pub(super) struct Row<'a> {
-    pub(super) user_id: Option<i64>,
-    pub(super) counter: Option<&'a str>,
-    /// Of a counter-account; a person's balances are what their last entry says.
-    pub(super) balance: i64,
-}
-
-impl<'a> Row<'a> {
-    pub(super) fn of(account: &'a Account) -> Self {
-        match &account.owner {
-            Owner::Person(id) => Self { user_id: Some(*id), counter: None, balance: 0 },
-            Owner::Counter(name) => {
-                Self { user_id: None, counter: Some(name), balance: account.available }
-            }
-        }
+/// Whose an account is, as its row says it: a person's id or the name of a counter-account.
+pub(super) fn owner(account: &Account) -> (Option<i64>, Option<&str>) {
+    match &account.owner {
+        Owner::Person(id) => (Some(*id), None),
+        Owner::Counter(name) => (None, Some(name)),
     }
 }
 

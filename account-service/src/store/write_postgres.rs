@@ -26,22 +26,18 @@ macro_rules! one {
 /// Data-modifying parts of one statement all run to completion, and all or nothing of it is committed.
 /// Locks: the head row first.
 ///
-/// Most batches touch no hold, and a part of a statement costs time also when it has nothing to do.
+/// Most batches touch no hold, and hardly one an account's row, and a part of a statement costs time also when it has
+/// nothing to do.
 macro_rules! changes {
-    ($rows:ident, $holds:expr) => {
+    ($rows:ident $(, $more:expr)*) => {
         concat!(
             "WITH head AS (UPDATE ledger_head SET version = version + 1, last_entry_id = $2, \
              last_account_id = $3, last_hold_id = $4, last_time_us = $5, hash = $6 \
              WHERE id = 1 AND version = $1 RETURNING 1), \
-             accounts AS (UPDATE account SET balance = d.balance, \
-             overdraft_limit = d.overdraft_limit, locked_at = d.locked_at, \
-             updated_at = d.updated_at FROM head, ",
-            $rows!(7 "account"),
-            " AS d WHERE account.id = d.id), \
              entries AS (INSERT INTO entry SELECT d.* FROM head, ",
-            $rows!(8 "entry"),
+            $rows!(7 "entry"),
             " AS d)",
-            $holds,
+            $($more,)*
             " SELECT 1 FROM head"
         )
     };
@@ -50,17 +46,28 @@ macro_rules! holds {
     ($rows:ident) => {
         concat!(
             ", holds AS (INSERT INTO hold SELECT d.* FROM head, ",
-            $rows!(9 "hold"),
+            $rows!(8 "hold"),
             " AS d ON CONFLICT (id) DO UPDATE SET state = excluded.state, \
              settled = excluded.settled, released = excluded.released, ended_at = excluded.ended_at, \
              due_at = excluded.due_at)"
         )
     };
 }
-const CHANGES: &str = changes!(many, "");
+macro_rules! accounts {
+    ($rows:ident) => {
+        concat!(
+            ", accounts AS (UPDATE account SET overdraft_limit = d.overdraft_limit, \
+             locked_at = d.locked_at, updated_at = d.updated_at FROM head, ",
+            $rows!(9 "account"),
+            " AS d WHERE account.id = d.id)"
+        )
+    };
+}
+const CHANGES: &str = changes!(many);
 const CHANGES_WITH_HOLDS: &str = changes!(many, holds!(many));
-const ONE_CHANGE: &str = changes!(one, "");
+const ONE_CHANGE: &str = changes!(one);
 const ONE_CHANGE_WITH_HOLD: &str = changes!(one, holds!(one));
+const ALL_CHANGES: &str = changes!(many, holds!(many), accounts!(many));
 
 const NEW_ACCOUNTS: &str = "INSERT INTO account SELECT d.* FROM unnest($1::account[]) AS d";
 
@@ -104,21 +111,25 @@ impl Statement {
         let accounts: Vec<&Account> =
             changes.accounts.iter().filter_map(|id| book.account(*id)).collect();
         let holds: Vec<&Hold> = changes.holds.iter().filter_map(|key| book.hold(key)).collect();
-        // Exactly one entry: a row of NULLs would be refused. No account is found by NULL, and without a hold the part
-        // about holds is not there.
-        let one = changes.entries.len() == 1 && accounts.len() <= 1 && holds.len() <= 1;
+        // Exactly one entry: a row of NULLs would be refused. Without a hold the part about holds is not there.
+        let one = changes.entries.len() == 1 && accounts.is_empty() && holds.len() <= 1;
         let mut values = Values::of(one);
         values.head(book);
-        values.rows(accounts.into_iter().map(AccountTuple::from));
-        values.rows(changes.entries.iter().map(|entry| EntryTuple::from(&**entry)));
+        let told = changes.entries.iter().zip(book.counters_after());
+        values.rows(told.map(|(entry, counter_after)| EntryTuple::of(entry, counter_after)));
+        let all = !accounts.is_empty();
         let sql = match (one, holds.is_empty()) {
+            _ if all => ALL_CHANGES,
             (true, true) => ONE_CHANGE,
             (true, false) => ONE_CHANGE_WITH_HOLD,
             (false, true) => CHANGES,
             (false, false) => CHANGES_WITH_HOLDS,
         };
-        if !holds.is_empty() {
+        if all || !holds.is_empty() {
             values.rows(holds.into_iter().map(HoldTuple::from));
+        }
+        if all {
+            values.rows(accounts.into_iter().map(AccountTuple::from));
         }
         Ok(Self { sql, values: values.end()? })
     }

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
 use super::rows::{facts_text, state_number};
-use super::write::{Row, Written, receipt_text};
+use super::write::{Written, owner, receipt_text};
 use crate::domain::{Account, Book, Entry, Hold};
 
 const HEAD: &str = "UPDATE ledger_head SET version = version + 1, last_entry_id = $2, \
@@ -31,12 +31,11 @@ impl Insert {
     }
 }
 
-static NEW_ACCOUNT: LazyLock<Insert> = LazyLock::new(|| Insert::new("account", 9, ""));
+static NEW_ACCOUNT: LazyLock<Insert> = LazyLock::new(|| Insert::new("account", 8, ""));
 static ACCOUNT: LazyLock<Insert> = LazyLock::new(|| {
-    let then = " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, \
-        overdraft_limit = excluded.overdraft_limit, locked_at = excluded.locked_at, \
+    let then = " ON CONFLICT (id) DO UPDATE SET overdraft_limit = excluded.overdraft_limit, locked_at = excluded.locked_at, \
         updated_at = excluded.updated_at";
-    Insert::new("account", 9, then)
+    Insert::new("account", 8, then)
 });
 static HOLD: LazyLock<Insert> = LazyLock::new(|| {
     let then = " ON CONFLICT (id) DO UPDATE SET state = excluded.state, \
@@ -44,7 +43,7 @@ static HOLD: LazyLock<Insert> = LazyLock::new(|| {
         due_at = excluded.due_at";
     Insert::new("hold", 12, then)
 });
-static ENTRY: LazyLock<Insert> = LazyLock::new(|| Insert::new("entry", 20, ""));
+static ENTRY: LazyLock<Insert> = LazyLock::new(|| Insert::new("entry", 21, ""));
 static RECEIPT: LazyLock<Insert> = LazyLock::new(|| Insert::new("receipt", 4, ""));
 
 type Bound<'q> = Query<'q, Sqlite, SqliteArguments>;
@@ -73,8 +72,9 @@ pub(super) async fn changes(c: &mut SqliteConnection, book: &Book) -> Result<Wri
     insert(c, &ACCOUNT, &changed, bind_account).await?;
     let holds: Vec<&Hold> = changes.holds.iter().filter_map(|key| book.hold(key)).collect();
     insert(c, &HOLD, &holds, bind_hold).await?;
-    let entries: Vec<&Entry> = changes.entries.iter().map(AsRef::as_ref).collect();
-    insert(c, &ENTRY, &entries, bind_entry).await?;
+    let entries: Vec<(&Entry, Option<i64>)> =
+        changes.entries.iter().map(AsRef::as_ref).zip(book.counters_after()).collect();
+    insert(c, &ENTRY, &entries.iter().collect::<Vec<_>>(), bind_entry).await?;
     let receipts: Vec<_> = changes.receipts.iter().collect();
     insert(c, &RECEIPT, &receipts, |query, receipt| {
         query
@@ -107,13 +107,12 @@ async fn insert<'q, T>(
 }
 
 fn bind_account<'q>(query: Bound<'q>, a: &'q Account) -> Bound<'q> {
-    let row = Row::of(a);
+    let (user_id, counter) = owner(a);
     query
         .bind(a.id)
-        .bind(row.user_id)
-        .bind(row.counter)
+        .bind(user_id)
+        .bind(counter)
         .bind(a.currency.code())
-        .bind(row.balance)
         .bind(a.overdraft_limit)
         .bind(a.locked_at)
         .bind(a.created_at)
@@ -136,7 +135,7 @@ fn bind_hold<'q>(query: Bound<'q>, h: &'q Hold) -> Bound<'q> {
         .bind(h.due_at())
 }
 
-fn bind_entry<'q>(query: Bound<'q>, e: &'q Entry) -> Bound<'q> {
+fn bind_entry<'q>(query: Bound<'q>, (e, counter_after): &'q (&Entry, Option<i64>)) -> Bound<'q> {
     let (key, digest) = e.key.as_ref().map(|(key, digest)| (&**key, &digest[..])).unzip();
     query
         .bind(e.id)
@@ -155,6 +154,7 @@ fn bind_entry<'q>(query: Bound<'q>, e: &'q Entry) -> Bound<'q> {
         .bind(e.last_income_at)
         .bind((e.overdraft_limit != 0).then_some(e.overdraft_limit))
         .bind(e.side.account_id())
+        .bind(counter_after)
         .bind(e.hold.as_ref().map(|(id, _)| *id))
         .bind(facts_text(&e.facts))
         .bind(e.created_at)
