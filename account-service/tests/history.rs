@@ -271,7 +271,7 @@ async fn a_follower_catches_up_and_then_sees_every_entry_live() -> anyhow::Resul
 async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
     let tampering = [
         ("G1", "UPDATE entry SET counter_after = counter_after + 1 WHERE id = 1"),
-        ("G1", "UPDATE entry SET counter_after = NULL WHERE id = 1"),
+        ("G1", "UPDATE entry SET counter_after = NULL WHERE counter_after IS NOT NULL"),
         ("G1", "UPDATE entry SET counter_after = 0 WHERE id = (SELECT MAX(id) FROM entry)"),
         (
             "G3",
@@ -292,6 +292,8 @@ async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
         ("G5", "DELETE FROM entry WHERE id = (SELECT MAX(id) FROM entry)"),
         ("G4", "UPDATE hold SET amount = amount + 1 WHERE state = 1"),
         ("G4", "UPDATE hold SET account_id = 999 WHERE state <> 1"),
+        ("G6", "UPDATE hold SET due_at = 1 WHERE state = 1"),
+        ("G6", "UPDATE hold SET due_at = 1 WHERE state <> 1"),
         ("G6", "UPDATE hold SET state = 3, released = amount WHERE state = 1"),
         ("G7", "UPDATE entry SET key = NULL, digest = NULL WHERE id = 1"),
         ("G2", "UPDATE entry SET frozen_after = -1 WHERE id = 1"),
@@ -308,7 +310,9 @@ async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
             support::verified(&database.url).await?;
             let raw = Database::open(&database.url, account_service::store::MIGRATIONS).await?;
             let mut conn = raw.connect().await?;
-            let refused = sql.starts_with("UPDATE entry ") || sql.starts_with("DELETE FROM entry ");
+            let refused = sql.starts_with("UPDATE entry ")
+                || sql.starts_with("DELETE FROM entry ")
+                || sql.contains("due_at");
             assert_eq!(command(&mut conn, sql).await.is_err(), refused, "the tables and {sql}");
             if refused {
                 let lift = if database.engine == "sqlite" {
@@ -316,7 +320,8 @@ async fn verify_finds_every_kind_of_tampering() -> anyhow::Result<()> {
                      PRAGMA ignore_check_constraints = ON"
                 } else {
                     "ALTER TABLE entry DISABLE TRIGGER ALL; \
-                     ALTER TABLE entry DROP CONSTRAINT entry_keeps_to_the_limit"
+                     ALTER TABLE entry DROP CONSTRAINT entry_keeps_to_the_limit; \
+                     ALTER TABLE hold DROP CONSTRAINT hold_adds_up"
                 };
                 command(&mut conn, lift).await?;
                 command(&mut conn, sql).await?;

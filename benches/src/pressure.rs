@@ -41,6 +41,8 @@ const HURRIED: Duration = Duration::from_millis(10);
 pub const WATCHED_MS: u64 = 6_000;
 /// Latency is looked at in pieces of this length, milliseconds.
 const PIECE_MS: u64 = 100;
+/// Stands for the time of answers that never came: an hour, microseconds.
+const NEVER_US: u64 = 3_600_000_000;
 /// So many pieces in a row must be in order for latency to be back.
 const IN_A_ROW: usize = 5;
 
@@ -86,8 +88,8 @@ pub struct Stretched {
     pub not_sent: u64,
     /// Half of the answers took so long, microseconds.
     pub p50_us: u64,
-    /// 99 of 100 did, in the median of its seconds: as everywhere in the bench, one that something else stopped does not
-    /// stand for the others.
+    /// 99 of 100 did, in the median of its seconds, of an even number the worse of the two: one stall does not stand for
+    /// all of them, as one round does not.
     pub p99_of_a_second_us: u64,
     /// 99 of 100 did, in all of it.
     pub p99_us: u64,
@@ -175,7 +177,7 @@ fn told(
             failed: of(|fate| fate == Fate::Failed),
             not_sent: offered.not_sent.get(number).copied().unwrap_or_default(),
             p50_us: latencies.value_at_quantile(0.5),
-            p99_of_a_second_us: median(seconds(&arrivals, stretch)?),
+            p99_of_a_second_us: middle(seconds(&arrivals, stretch)?),
             p99_us: latencies.value_at_quantile(0.99),
             max_us: latencies.max(),
             cost: Cost::between(spent.0, spent.1, answered),
@@ -193,21 +195,28 @@ fn told(
     Ok(Pressure { peak_per_second, stretches, back_ms, memory, moved, answered, first_failure })
 }
 
-/// How long 99 of 100 answers took, microseconds, of those that were due in each whole second; without end where there
-/// were none.
+/// How long 99 of 100 answers took, microseconds, of those that were due in each second; an hour where there were none.
+/// What is left after the last whole second belongs to it.
 fn seconds(arrivals: &[&Arrival], stretch: &Stretch) -> anyhow::Result<Vec<u64>> {
-    let mut seconds = vec![vec![]; usize::try_from(stretch.length.as_secs())?];
+    let last = usize::try_from(stretch.length.as_secs())?.saturating_sub(1);
+    let mut seconds = vec![vec![]; last + 1];
     for arrival in arrivals.iter().filter(|a| a.fate == Fate::Answered) {
-        let second = usize::try_from(arrival.due_us / 1_000_000)?;
+        let second = usize::try_from(arrival.due_us / 1_000_000)?.min(last);
         if let Some(second) = seconds.get_mut(second) {
             second.push(arrival.took_us);
         }
     }
     let p99 = |took: Vec<u32>| match took.as_slice() {
-        [] => Ok(u64::MAX),
+        [] => Ok(NEVER_US),
         took => Ok(histogram(took)?.value_at_quantile(0.99)),
     };
     seconds.into_iter().map(p99).collect()
+}
+
+/// The middle one; of an even number the greater of the two.
+fn middle(mut values: Vec<u64>) -> u64 {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(NEVER_US)
 }
 
 /// When latency was back: the end of the first piece from which on so many in a row have their
@@ -304,9 +313,12 @@ mod tests {
         };
         let all: Vec<Arrival> = (0..590).map(arrival).collect();
         let found = seconds(&all.iter().collect::<Vec<_>>(), &stretch)?;
-        assert_eq!((found.len(), found.first()), (5, Some(&u64::MAX)), "nobody was answered");
+        assert_eq!((found.len(), found.first()), (5, Some(&NEVER_US)), "nobody was answered");
         assert!(found.get(2).is_some_and(|took| *took >= 300_000));
-        assert_eq!((found.get(1), median(found.clone())), (Some(&1_000), 1_000));
+        assert_eq!((found.get(1), middle(found.clone())), (Some(&1_000), 1_000));
+        let half = Stretch { length: Duration::from_millis(500), ..stretch };
+        assert_eq!(seconds(&all.iter().skip(100).collect::<Vec<_>>(), &half)?.len(), 1);
+        assert_eq!((middle(vec![1, 9]), middle(vec![])), (9, NEVER_US));
         Ok(())
     }
 

@@ -28,11 +28,12 @@ CREATE TABLE account (
     UNIQUE (user_id, currency),
     UNIQUE (counter, currency),
     CHECK (length(currency) = 3 AND overdraft_limit >= 0 AND (user_id IS NULL) <> (counter IS NULL))
-) WITH (fillfactor = 60);
+);
 
 -- Money set aside. State 1 open, 2 settled, 3 released.
--- `due_at` is when it is to be released by itself, NULL when never or when it has ended. What no index is over changes when
--- a hold ends that was never scheduled, and there is room for it on its page: then no index is touched again.
+-- `due_at` is when it is still to be released by itself, NULL when never or when it has ended. A hold that was never
+-- scheduled ends without a change of anything that an index is over, and there is room for it on its page: it is entered
+-- into no index again.
 -- Without a foreign key: accounts are never deleted, each check locks the account's row, and `verify` looks for
 -- holds of nobody. One CHECK, because each is read anew for every statement.
 CREATE TABLE hold (
@@ -48,7 +49,7 @@ CREATE TABLE hold (
     created_at BIGINT  NOT NULL,
     ended_at   BIGINT  NOT NULL,
     due_at     BIGINT,
-    CHECK (amount > 0 AND settled >= 0 AND released >= 0 AND CASE state
+    CONSTRAINT hold_adds_up CHECK (amount > 0 AND settled >= 0 AND released >= 0 AND CASE state
            WHEN 1 THEN settled + released = 0 AND COALESCE(due_at, 0) = release_at
            WHEN 2 THEN settled > 0 AND settled + released = amount AND due_at IS NULL
            WHEN 3 THEN settled = 0 AND released = amount AND due_at IS NULL

@@ -31,9 +31,8 @@ CREATE TABLE account (
 ) STRICT;
 
 -- Money set aside. State 1 open, 2 settled, 3 released.
--- `due_at` is when it is to be released by itself, NULL when never or when it has ended.
--- Without a foreign key: accounts are never deleted, each check locks the account's row, and `verify` looks for
--- holds of nobody.
+-- `due_at` is when it is still to be released by itself, NULL when never or when it has ended.
+-- Without a foreign key, as on PostgreSQL: accounts are never deleted, and `verify` looks for holds of nobody.
 CREATE TABLE hold (
     id         INTEGER PRIMARY KEY,
     key        TEXT    NOT NULL UNIQUE,
@@ -47,7 +46,7 @@ CREATE TABLE hold (
     created_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
     due_at     INTEGER,
-    CHECK (amount > 0 AND settled >= 0 AND released >= 0 AND CASE state
+    CONSTRAINT hold_adds_up CHECK (amount > 0 AND settled >= 0 AND released >= 0 AND CASE state
            WHEN 1 THEN settled + released = 0 AND COALESCE(due_at, 0) = release_at
            WHEN 2 THEN settled > 0 AND settled + released = amount AND due_at IS NULL
            WHEN 3 THEN settled = 0 AND released = amount AND due_at IS NULL

@@ -265,18 +265,19 @@ impl Book {
     }
 
     /// For each new entry the balance it leaves of its counter-account, if it is the last of the batch against it.
+    /// Nothing when such an account is not here, which would be a defect: a batch that kept silent about it would be wrong.
     #[must_use]
-    pub fn counters_after(&self) -> Vec<Option<i64>> {
+    pub fn counters_after(&self) -> Option<Vec<Option<i64>>> {
         let mut told = BTreeSet::new();
         let mut after = vec![None; self.changes.entries.len()];
         for (entry, after) in self.changes.entries.iter().zip(&mut after).rev() {
             if let Side::Counter(id, _) = entry.side
                 && told.insert(id)
             {
-                *after = self.account(id).map(|counter| counter.available);
+                *after = Some(self.account(id)?.available);
             }
         }
-        after
+        Some(after)
     }
 
     /// Begins a command, which may be undone.

@@ -84,7 +84,8 @@ pub struct Entry {
 pub type Digest = [u8; 16];
 
 impl Entry {
-    /// The hash of this entry after one with `previous`. Covers every column of the row.
+    /// The hash of this entry after one with `previous`. Covers every column of the row but
+    /// what it tells of its counter-account, which `verify` adds up anew.
     #[must_use]
     pub fn hash_after(&self, previous: &Hash) -> Hash {
         let numbers = [

@@ -70,7 +70,7 @@ const HOLDS: &str = concat!(
 const DUE: &str = concat!(
     "SELECT ",
     hold_columns!(),
-    " FROM hold h WHERE h.due_at <= $1 ORDER BY h.due_at LIMIT $2"
+    " FROM hold h WHERE h.due_at <= $1 AND h.state = 1 ORDER BY h.due_at LIMIT $2"
 );
 const NEXT_DUE: &str = "SELECT MIN(due_at) FROM hold WHERE due_at IS NOT NULL";
 const ENTRY: &str = concat!(entry_select!(), "WHERE e.id = $1");

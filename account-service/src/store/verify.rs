@@ -93,6 +93,13 @@ const QUERIES: &[Query] = &[
     },
     Query {
         id: "G6",
+        promise: "a hold is due while it is open and was scheduled, and then only",
+        rows: HOLDS,
+        violations: "SELECT 'hold ' || id FROM hold WHERE COALESCE(due_at, 0) <> \
+            CASE WHEN state = 1 THEN release_at ELSE 0 END",
+    },
+    Query {
+        id: "G6",
         promise: "a hold ends once, never for more than its amount",
         rows: HOLDS,
         violations: "SELECT 'hold ' || h.id FROM hold h LEFT JOIN (SELECT hold_id, \

@@ -5,7 +5,7 @@ use cashout_common::db::{Conn, Engine, begin_write, command};
 use serde_json::{Value, json};
 
 use super::{LOCK, write_postgres, write_sqlite};
-use crate::domain::{Account, Book, Currency, Owner};
+use crate::domain::{Account, Book, Currency, Entry, Owner};
 
 /// How a write went, when the database answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,14 @@ pub(super) fn owner(account: &Account) -> (Option<i64>, Option<&str>) {
         Owner::Person(id) => (Some(*id), None),
         Owner::Counter(name) => (None, Some(name)),
     }
+}
+
+/// New entries, each with what it tells of its counter-account.
+pub(super) fn entries(book: &Book) -> Result<Vec<(&Entry, Option<i64>)>, sqlx::Error> {
+    let told = book
+        .counters_after()
+        .ok_or_else(|| sqlx::Error::Protocol("a counter-account is not in the book".to_owned()))?;
+    Ok(book.changes.entries.iter().map(AsRef::as_ref).zip(told).collect())
 }
 
 /// The account of a receipt, as stored: what an answer shows and nothing else.

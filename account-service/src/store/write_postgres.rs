@@ -5,7 +5,7 @@ use sqlx::postgres::{PgArguments, PgBindIterExt, PgHasArrayType};
 use sqlx::{Arguments, Encode, PgConnection, Postgres, Type};
 
 use super::tuples::{AccountTuple, EntryTuple, HoldTuple};
-use super::write::{Written, receipt_text};
+use super::write::{Written, entries, receipt_text};
 use crate::domain::{Account, Book, Hold};
 
 /// Rows as an array: a parameter by number and table.
@@ -115,7 +115,7 @@ impl Statement {
         let one = changes.entries.len() == 1 && accounts.is_empty() && holds.len() <= 1;
         let mut values = Values::of(one);
         values.head(book);
-        let told = changes.entries.iter().zip(book.counters_after());
+        let told = entries(book)?.into_iter();
         values.rows(told.map(|(entry, counter_after)| EntryTuple::of(entry, counter_after)));
         let all = !accounts.is_empty();
         let sql = match (one, holds.is_empty()) {

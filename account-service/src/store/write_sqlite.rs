@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
 use super::rows::{facts_text, state_number};
-use super::write::{Written, owner, receipt_text};
+use super::write::{Written, entries, owner, receipt_text};
 use crate::domain::{Account, Book, Entry, Hold};
 
 const HEAD: &str = "UPDATE ledger_head SET version = version + 1, last_entry_id = $2, \
@@ -72,9 +72,8 @@ pub(super) async fn changes(c: &mut SqliteConnection, book: &Book) -> Result<Wri
     insert(c, &ACCOUNT, &changed, bind_account).await?;
     let holds: Vec<&Hold> = changes.holds.iter().filter_map(|key| book.hold(key)).collect();
     insert(c, &HOLD, &holds, bind_hold).await?;
-    let entries: Vec<(&Entry, Option<i64>)> =
-        changes.entries.iter().map(AsRef::as_ref).zip(book.counters_after()).collect();
-    insert(c, &ENTRY, &entries.iter().collect::<Vec<_>>(), bind_entry).await?;
+    let told = entries(book)?;
+    insert(c, &ENTRY, &told.iter().collect::<Vec<_>>(), bind_entry).await?;
     let receipts: Vec<_> = changes.receipts.iter().collect();
     insert(c, &RECEIPT, &receipts, |query, receipt| {
         query
