@@ -4,7 +4,7 @@
 mod support;
 
 use account_service::store::MIGRATIONS;
-use cashout_common::db::{Database, Engine, close};
+use cashout_common::db::{Database, Engine, close, command};
 use cashout_common::on_engine;
 use cashout_proto::account::v1 as pb;
 use sqlx::Connection;
@@ -73,6 +73,42 @@ async fn ending_a_hold_that_was_never_scheduled_touches_no_index() -> anyhow::Re
         let found: i64 = sqlx::query_scalar(UNTOUCHED).fetch_one(&mut *tx).await?;
         assert_eq!(found, untouched, "released at {scheduled}");
         tx.rollback().await?;
+        close(conn).await;
+        raw.close().await;
+    }
+    Ok(())
+}
+
+/// One counter-account has nearly all entries, so that statistics speak for reading any other index backwards.
+const LONG: &str = "INSERT INTO account VALUES (1, NULL, 'payout:rare', 'CNY', 0, 0, 0, 0), \
+    (2, NULL, 'platform:income', 'CNY', 0, 0, 0, 0), (3, 7, NULL, 'CNY', 0, 0, 0, 0); \
+    INSERT INTO entry WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
+    SELECT i, 3, i, i, CAST(i AS TEXT), hash, 35, 1, 0, i, 0, i, 0, 1, NULL, \
+    CASE i WHEN 1 THEN 1 ELSE 2 END, -i, NULL, NULL, i, hash FROM n, ledger_head; ANALYZE";
+const RARE: &str = "SELECT available FROM account_now WHERE counter = 'payout:rare'";
+
+#[tokio::test]
+async fn the_balance_of_a_rare_counter_account_is_not_looked_for_in_all_of_the_history()
+-> anyhow::Result<()> {
+    for database in databases("rare").await? {
+        let raw = Database::open(&database.url, MIGRATIONS).await?;
+        let mut conn = raw.connect().await?;
+        command(&mut conn, LONG).await?;
+        let explain = if database.engine == "sqlite" { "EXPLAIN QUERY PLAN" } else { "EXPLAIN" };
+        let explain = sqlx::AssertSqlSafe(format!("{explain} {RARE}"));
+        let plan: Vec<String> = match &mut conn {
+            Engine::Postgres(c) => sqlx::query_scalar(explain).fetch_all(&mut *c).await?,
+            Engine::Sqlite(c) => {
+                let rows: Vec<(i64, i64, i64, String)> =
+                    sqlx::query_as(explain).fetch_all(&mut *c).await?;
+                rows.into_iter().map(|row| row.3).collect()
+            }
+        };
+        let plan = plan.join("\n");
+        assert!(plan.contains("entry_of_counter") && !plan.contains("entry_pkey"), "{plan}");
+        let found: i64 =
+            on_engine!(&mut conn, c => sqlx::query_scalar(RARE).fetch_one(&mut *c).await?);
+        assert_eq!(found, -1, "{}", database.engine);
         close(conn).await;
         raw.close().await;
     }

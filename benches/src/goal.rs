@@ -24,7 +24,7 @@ pub enum Measure {
     OfEcho,
     /// Our movements per second as a part of the raw limit of batched writes, per mille.
     OfRaw,
-    /// 99 of 100 of our calls, from when they were due, in the median second of the named stretch of an open loop,
+    /// 99 of 100 of our calls, from when they were due, in the named stretch of an open loop,
     /// microseconds.
     P99(&'static str),
     /// Of our refusals under overload those that told when to come again, per mille.
@@ -173,9 +173,7 @@ impl Measure {
             Self::OfEcho => below(Target::Echo),
             Self::OfAlike => below(Target::Alike),
             Self::OfRaw => below(one.raw()?),
-            Self::P99(name) => {
-                ours.pressure.as_ref()?.of(name).map(|stretch| stretch.p99_of_a_second_us)
-            }
+            Self::P99(name) => ours.pressure.as_ref()?.of(name).map(|stretch| stretch.p99_us),
             Self::ToldWhen => {
                 let over = ours.pressure.as_ref()?.of(OVERLOAD)?;
                 (over.told_when * 1000).checked_div(over.refused)
@@ -197,7 +195,7 @@ impl Measure {
             Self::P50 => "p50, × baseline".to_owned(),
             Self::OfEcho => "throughput, × echo".to_owned(),
             Self::OfRaw => "throughput, × raw batched writes".to_owned(),
-            Self::P99(stretch) => format!("p99 at {stretch}, median second"),
+            Self::P99(stretch) => format!("p99 at {stretch}"),
             Self::ToldWhen => "refusals that told when to come again".to_owned(),
             Self::Back => "latency back after overload".to_owned(),
             Self::OfAlike => "throughput, × ours over accounts alike".to_owned(),

@@ -88,8 +88,8 @@ pub struct Stretched {
     pub not_sent: u64,
     /// Half of the answers took so long, microseconds.
     pub p50_us: u64,
-    /// 99 of 100 did, in the median of its seconds, of an even number the worse of the two: one stall does not stand for
-    /// all of them, as one round does not.
+    /// 99 of 100 did, in the median of its seconds, of an even number the worse of the two: tells a stall from what is
+    /// always so. No goal is compared with it.
     pub p99_of_a_second_us: u64,
     /// 99 of 100 did, in all of it.
     pub p99_us: u64,
