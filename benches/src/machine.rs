@@ -15,6 +15,8 @@ pub struct Machine {
     pub memory_mib: u64,
     /// The kernel's release.
     pub kernel: String,
+    /// From when on the kernel writes back what files have in memory: while it does, nothing else is durable soon.
+    pub writes_back: String,
     /// Of this workspace.
     pub version: &'static str,
     /// Of its source, if it is known; `+` when it was changed since.
@@ -24,7 +26,6 @@ pub struct Machine {
 impl Machine {
     /// This one.
     pub fn here() -> Self {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name));
             let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
@@ -37,10 +38,27 @@ impl Machine {
             model: field(&read("/proc/cpuinfo"), "model name"),
             memory_mib: memory_kib / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            writes_back: writes_back(),
             version: env!("CARGO_PKG_VERSION"),
             revision: revision().unwrap_or_else(|| "unknown".to_owned()),
         }
     }
+}
+
+/// `vm.dirty_background_bytes`, or the share of memory that holds where that is 0.
+fn writes_back() -> String {
+    let setting = |name: &str| read(&format!("/proc/sys/vm/dirty_{name}")).trim().to_owned();
+    let bytes = setting("background_bytes");
+    let from = match bytes.as_str() {
+        "" | "0" => format!("{} % of memory", setting("background_ratio")),
+        _ => format!("{bytes} bytes"),
+    };
+    let old = setting("expire_centisecs").parse::<u64>().map_or(0, |hundredths| hundredths / 100);
+    format!("from {from} on, or after {old} s")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 fn revision() -> Option<String> {

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use cashout_common::kind::{Direction, Kind};
+use smallvec::smallvec;
 
 use super::account::{Account, Currency, Owner};
 use super::book::{Book, Receipt, Recorded};
@@ -146,14 +147,14 @@ fn credit(
     line.side = side;
     if frozen_until == 0 {
         line.available = amount;
-        return Ok((vec![append(book, account, line)?], None));
+        return Ok((smallvec![append(book, account, line)?], None));
     }
     let hold = new_hold(book, key, &account, amount, kind, frozen_until);
     line.frozen = amount;
     line.hold = Some((hold.id, hold.key.clone()));
     let entry = append(book, account, line)?;
     book.put_hold(hold.clone());
-    Ok((vec![entry], Some(hold)))
+    Ok((smallvec![entry], Some(hold)))
 }
 
 fn debit(
@@ -168,7 +169,7 @@ fn debit(
     enough(&account, amount, account.overdraft_limit)?;
     let side = move_counter(book, counter, account.currency, amount)?;
     let line = Line { side, available: -amount, ..Line::first(book, key, kind, facts) };
-    Ok((vec![append(book, account, line)?], None))
+    Ok((smallvec![append(book, account, line)?], None))
 }
 
 fn between(
@@ -196,7 +197,7 @@ fn between(
     line.side = side;
     line.available = amount;
     let received = append(book, payee, line)?;
-    Ok((vec![paid, received], None))
+    Ok((smallvec![paid, received], None))
 }
 
 fn adjust(
@@ -233,7 +234,7 @@ fn adjust(
         Line { side, available: amount, ..Line::first(book, key, Kind::Adjustment, facts) }
     };
     let which = Which::Id(account.id);
-    let entries = vec![append(book, account, line)?];
+    let entries = smallvec![append(book, account, line)?];
     let mut account = find(book, &which)?;
     if let Some(locked) = locked {
         set_lock(book, &mut account, locked);
@@ -260,7 +261,7 @@ fn abandon(
     keyed(book, hold, |book| {
         let account = find(book, account)?;
         let line = Line::first(book, hold, Kind::StateChange, facts);
-        Ok((vec![append(book, account, line)?], None))
+        Ok((smallvec![append(book, account, line)?], None))
     })
 }
 

@@ -11,7 +11,7 @@ use foldhash::HashMap;
 
 use super::account::{Account, Currency, Owner};
 use super::command::{Key, Which};
-use super::entry::{Digest, Entry, Hash, Side};
+use super::entry::{Digest, Entries, Entry, Hash, Side};
 use super::hold::{Hold, HoldState};
 
 /// The ledger's one counter row.
@@ -37,7 +37,7 @@ pub struct Recorded {
     /// Of the request.
     pub digest: Digest,
     /// The entries the command appended.
-    pub entries: Vec<Arc<Entry>>,
+    pub entries: Entries,
     /// The hold the command placed or ended, as it was right after.
     pub hold: Option<Arc<Hold>>,
     /// The account as it was answered, for an operator's adjustment.
@@ -239,9 +239,8 @@ impl Book {
     pub fn currency_of(&self, which: &Which) -> Option<Currency> {
         match which {
             Which::Id(id) => self.accounts.get(id).map(|account| account.currency),
-            // Who has an account in it has it here.
             Which::Person(person, currency) => {
-                self.people.get(&(*person, *currency))?.map(|_| *currency)
+                self.owned(&Owner::Person(*person), *currency).map(|account| account.currency)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cashout_common::kind::Kind;
 
 use super::account::{Account, Currency};
-use super::entry::{Digest, Entry};
+use super::entry::{Digest, Entries};
 use super::hold::Hold;
 use super::refusal::Refusal;
 
@@ -153,7 +153,7 @@ pub enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
     /// The entries it appended, payer's first.
-    pub entries: Vec<Arc<Entry>>,
+    pub entries: Entries,
     /// The hold it placed or ended, as it was right after.
     pub hold: Option<Arc<Hold>>,
     /// True when this is the stored answer of an earlier request.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cashout_common::kind::Kind;
 use cashout_common::number::digest_of;
+use smallvec::SmallVec;
 
 use super::account::Currency;
 use super::command::Facts;
@@ -79,6 +80,9 @@ pub struct Entry {
     /// Links to the account's previous entry.
     pub hash: Hash,
 }
+
+/// The entries of one command. Most have one or two, which are kept where they are told of: no memory is taken for a list.
+pub type Entries = SmallVec<[Arc<Entry>; 2]>;
 
 /// The first half of the SHA-256 of a request.
 pub type Digest = [u8; 16];

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use cashout_common::kind::{Direction, Kind};
+use smallvec::smallvec;
 
 use super::account::Account;
 use super::book::Book;
 use super::command::{Facts, Key, Part, Which};
-use super::entry::Entry;
+use super::entry::{Entries, Entry};
 use super::hold::{Hold, HoldState};
 use super::journal::{Effect, Line, append, enough, find, move_counter, require};
 use super::refusal::Refusal;
@@ -35,7 +36,7 @@ pub(super) fn place(
     line.hold = Some((hold.id, hold.key.clone()));
     let entry = append(book, account, line)?;
     book.put_hold(hold.clone());
-    Ok((vec![entry], Some(hold)))
+    Ok((smallvec![entry], Some(hold)))
 }
 
 pub(super) fn settle(
@@ -51,7 +52,7 @@ pub(super) fn settle(
     let Some(settled) = settled else {
         return Err(Refusal::HoldAmountExceeded { held: hold.amount });
     };
-    let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(parts.len() + 1);
+    let mut entries = Entries::with_capacity(parts.len() + 1);
     for part in parts {
         require(matches!(part.kind.row().direction, Direction::Out))?;
         let account = find(book, &Which::Id(hold.account_id))?;
@@ -95,7 +96,7 @@ pub(super) fn release(
     hold.released = hold.amount;
     hold.ended_at = book.head.last_time_us;
     book.put_hold(hold.clone());
-    Ok((vec![entry], Some(hold)))
+    Ok((smallvec![entry], Some(hold)))
 }
 
 /// What returning money of a hold is called.

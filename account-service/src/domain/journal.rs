@@ -10,12 +10,12 @@ use cashout_common::number::digest;
 use super::account::{Account, Currency, Owner};
 use super::book::Book;
 use super::command::{Facts, Key, Which};
-use super::entry::{Digest, Entry, Side};
+use super::entry::{Digest, Entries, Entry, Side};
 use super::hold::Hold;
 use super::refusal::Refusal;
 
 /// What a keyed command did: the entries it appended, and the hold it placed or ended.
-pub(super) type Effect = Result<(Vec<Arc<Entry>>, Option<Hold>), Refusal>;
+pub(super) type Effect = Result<(Entries, Option<Hold>), Refusal>;
 
 pub(super) fn require(kind_fits: bool) -> Result<(), Refusal> {
     if kind_fits { Ok(()) } else { Err(Refusal::KindMismatch) }

@@ -19,7 +19,7 @@ pub use account::{Account, Currency, Owner};
 pub use apply::apply;
 pub use book::{Book, Changes, Head, Recorded};
 pub use command::{Command, Facts, Movement, Outcome, Posted, Transfer, Which};
-pub use entry::{Entry, Hash, Side};
+pub use entry::{Entries, Entry, Hash, Side};
 pub use hold::{Hold, HoldState};
 pub use payee::{Method, Payee};
 pub use refusal::Refusal;

@@ -8,7 +8,9 @@ use cashout_common::on_engine;
 
 use super::fetch_list;
 use super::rows::{AccountRow, EntryRow, HoldRow, account_columns, entry_select, hold_columns};
-use crate::domain::{Account, Book, Command, Currency, Entry, Head, Hold, Owner, Recorded, Which};
+use crate::domain::{
+    Account, Book, Command, Currency, Entries, Entry, Head, Hold, Owner, Recorded, Which,
+};
 
 type Loaded<T> = Result<T, sqlx::Error>;
 
@@ -105,7 +107,7 @@ pub async fn known(conn: &mut Conn, book: &mut Book, commands: &[Command]) -> Lo
     // The entries of a command have consecutive ids, the keyed one first; there are at most nine.
     let rows = fetch_list!(conn, c => &mut *c, EntryRow, concat!(entry_select!(),
         "JOIN entry k ON k.id = e.transfer_id AND e.id >= k.id AND e.id < k.id + 16 WHERE k.key"), &keys)?;
-    let mut by_key: BTreeMap<i64, Vec<Arc<Entry>>> = BTreeMap::new();
+    let mut by_key: BTreeMap<i64, Entries> = BTreeMap::new();
     for row in rows {
         let entry = Arc::new(Entry::from(row));
         by_key.entry(entry.transfer_id).or_default().push(entry);
@@ -148,7 +150,7 @@ async fn load_receipts(conn: &mut Conn, book: &mut Book, keys: &[&str]) -> Loade
             super::write::receipt_account(&reply).map_err(|e| sqlx::Error::Decode(e.into()))?;
         let digest = digest.try_into().unwrap_or_default();
         let account = Some(Box::new(account));
-        let recorded = Recorded { digest, entries: vec![], hold: None, account };
+        let recorded = Recorded { digest, entries: Entries::new(), hold: None, account };
         book.load_known(Arc::from(key), recorded);
     }
     Ok(())

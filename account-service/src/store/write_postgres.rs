@@ -69,6 +69,9 @@ const ONE_CHANGE: &str = changes!(one);
 const ONE_CHANGE_WITH_HOLD: &str = changes!(one, holds!(one));
 const ALL_CHANGES: &str = changes!(many, holds!(many), accounts!(many));
 
+/// What a row takes on its way, about: so much room is made at once.
+const ROW_BYTES: usize = 512;
+
 const NEW_ACCOUNTS: &str = "INSERT INTO account SELECT d.* FROM unnest($1::account[]) AS d";
 
 const RECEIPT: &str = "INSERT INTO receipt VALUES ($1, $2, $3, $4)";
@@ -114,6 +117,7 @@ impl Statement {
         // Exactly one entry: a row of NULLs would be refused. Without a hold the part about holds is not there.
         let one = changes.entries.len() == 1 && accounts.is_empty() && holds.len() <= 1;
         let mut values = Values::of(one);
+        values.arguments.reserve(9, (changes.entries.len() + holds.len()) * ROW_BYTES);
         values.head(book);
         let told = entries(book)?.into_iter();
         values.rows(told.map(|(entry, counter_after)| EntryTuple::of(entry, counter_after)));
