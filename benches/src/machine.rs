@@ -45,16 +45,16 @@ impl Machine {
     }
 }
 
-/// `vm.dirty_background_bytes`, or the share of memory that holds where that is 0.
+/// `vm.dirty_background_bytes`, or the share of memory that holds where that is 0; and `vm.dirty_expire_centisecs`.
 fn writes_back() -> String {
-    let setting = |name: &str| read(&format!("/proc/sys/vm/dirty_{name}")).trim().to_owned();
-    let bytes = setting("background_bytes");
-    let from = match bytes.as_str() {
-        "" | "0" => format!("{} % of memory", setting("background_ratio")),
-        _ => format!("{bytes} bytes"),
+    let setting = |name| read(&format!("/proc/sys/vm/dirty_{name}")).trim().parse::<u64>().ok();
+    let (bytes, percent) = (setting("background_bytes"), setting("background_ratio"));
+    let (Some(bytes), Some(percent), Some(old)) = (bytes, percent, setting("expire_centisecs"))
+    else {
+        return "nobody knows when".to_owned();
     };
-    let old = setting("expire_centisecs").parse::<u64>().map_or(0, |hundredths| hundredths / 100);
-    format!("from {from} on, or after {old} s")
+    let from = if bytes == 0 { format!("{percent} % of memory") } else { format!("{bytes} bytes") };
+    format!("from {from} on, or after {} ms", old * 10)
 }
 
 fn read(path: &str) -> String {

@@ -71,7 +71,8 @@ pub async fn grpc(
     let follow = tokio::spawn(follow);
     let methods = methods(descriptors)?;
     let slots = Arc::new(Semaphore::new(limits.requests));
-    accept(listener, Boundary { inner: routes.routes(), methods, slots }, limits, stop).await;
+    let boundary = Boundary { inner: routes.routes(), methods, slots, limit: limits.handler };
+    accept(listener, boundary, limits, stop).await;
     follow.abort();
     Ok(())
 }
@@ -94,6 +95,8 @@ struct Boundary {
     /// By path. Whoever calls may write any path; only these are names to count by.
     methods: Arc<HashMap<String, Arc<Method>>>,
     slots: Arc<Semaphore>,
+    /// See [`Limits::handler`].
+    limit: Duration,
 }
 
 /// The methods of a descriptor set.
@@ -153,11 +156,13 @@ impl Service<Request<Incoming>> for Boundary {
             let slot = self.slots.clone().try_acquire_owned();
             slot.map_err(|_| (Reason::Overloaded, "too many calls are in flight"))
         };
-        let mut inner = self.inner.clone();
+        let (mut inner, limit) = (self.inner.clone(), self.limit);
         let handled = slot.map(|slot| {
             let handler = async move {
-                let _slot = slot;
-                inner.call(request).await
+                // It reads the message too, which may never come.
+                let ended = tokio::time::timeout(limit, inner.call(request)).await;
+                drop(slot);
+                ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
             };
             Finished::of(handler)
         });

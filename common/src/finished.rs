@@ -6,21 +6,14 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
 use tracing::Instrument;
 
-/// How long work may go on when nobody waits for it any more. Longer than anything we do, so only what will never end
-/// is cut off. Whoever waits has a limit of their own, or wants none: a timer for each call that hardly any needs takes
-/// more than the task.
-const ALONE: Duration = Duration::from_secs(60);
-
 /// A future that is finished, whatever becomes of who waits for it: dropped before its end, it goes on in a task of
-/// its own, for a minute at most. Whoever is waited for until the end, as nearly all are, needs none.
+/// its own. Whoever is waited for until the end, as nearly all are, needs none.
 #[must_use = "it is begun when it is waited for, or dropped"]
 pub struct Finished<T: Send + 'static>(Option<BoxFuture<'static, std::thread::Result<T>>>);
 
@@ -48,7 +41,7 @@ impl<T: Send + 'static> Drop for Finished<T> {
         // Without a runtime the process ends, and with it all tasks. The span is the call's: `Instrumented` enters
         // it to drop what it holds.
         if let (Some(future), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(timeout(ALONE, future).in_current_span());
+            runtime.spawn(future.in_current_span());
         }
     }
 }

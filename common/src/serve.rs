@@ -41,6 +41,9 @@ pub struct Limits {
     /// Requests in flight over all connections; more are refused at once. Fewer make an overload shorter
     /// for those who are let in; see docs/performance.md for how long it still is.
     pub requests: usize,
+    /// How long a gRPC handler may take, the caller's message included, whatever deadline they named and whether they still
+    /// wait. Longer than anything we do, so only what will never end is cut off, and gives back its place among `requests`.
+    pub handler: Duration,
 }
 
 /// An HTTP version.
@@ -59,6 +62,7 @@ impl Default for Limits {
             connections: 4096,
             header_timeout: Duration::from_secs(10),
             requests: 2048,
+            handler: Duration::from_secs(60),
         }
     }
 }

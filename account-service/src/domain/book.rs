@@ -239,6 +239,8 @@ impl Book {
     pub fn currency_of(&self, which: &Which) -> Option<Currency> {
         match which {
             Which::Id(id) => self.accounts.get(id).map(|account| account.currency),
+            // Not only that there is one: before a batch is computed all its accounts are fetched into the processor's cache
+            // so, while nothing waits for them one by one.
             Which::Person(person, currency) => {
                 self.owned(&Owner::Person(*person), *currency).map(|account| account.currency)
             }

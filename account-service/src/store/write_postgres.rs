@@ -69,6 +69,8 @@ const ONE_CHANGE: &str = changes!(one);
 const ONE_CHANGE_WITH_HOLD: &str = changes!(one, holds!(one));
 const ALL_CHANGES: &str = changes!(many, holds!(many), accounts!(many));
 
+/// Parameters of the longest of these statements.
+const PARAMETERS: usize = 9;
 /// What a row takes on its way, about: so much room is made at once.
 const ROW_BYTES: usize = 512;
 
@@ -117,7 +119,7 @@ impl Statement {
         // Exactly one entry: a row of NULLs would be refused. Without a hold the part about holds is not there.
         let one = changes.entries.len() == 1 && accounts.is_empty() && holds.len() <= 1;
         let mut values = Values::of(one);
-        values.arguments.reserve(9, (changes.entries.len() + holds.len()) * ROW_BYTES);
+        values.arguments.reserve(PARAMETERS, (changes.entries.len() + holds.len()) * ROW_BYTES);
         values.head(book);
         let told = entries(book)?.into_iter();
         values.rows(told.map(|(entry, counter_after)| EntryTuple::of(entry, counter_after)));

@@ -46,6 +46,7 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
         connections: config.connections,
         header_timeout: config.header_timeout,
         requests: config.requests,
+        ..Limits::default()
     };
     let app = Arc::new(App {
         keys: Verifier::open(&config.keys, &world)?,
