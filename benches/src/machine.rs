@@ -17,6 +17,8 @@ pub struct Machine {
     pub kernel: String,
     /// From when on the kernel writes back what files have in memory: while it does, nothing else is durable soon.
     pub writes_back: String,
+    /// Among whom the kernel shares the processors: PostgreSQL makes a session of each of its processes.
+    pub shared_by: &'static str,
     /// Of this workspace.
     pub version: &'static str,
     /// Of its source, if it is known; `+` when it was changed since.
@@ -39,6 +41,7 @@ impl Machine {
             memory_mib: memory_kib / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             writes_back: writes_back(),
+            shared_by: shared_by(&read("/proc/sys/kernel/sched_autogroup_enabled")),
             version: env!("CARGO_PKG_VERSION"),
             revision: revision().unwrap_or_else(|| "unknown".to_owned()),
         }
@@ -57,6 +60,15 @@ fn writes_back() -> String {
     format!("from {from} on, or after {} ms", old * 10)
 }
 
+/// What `kernel.sched_autogroup_enabled` says.
+fn shared_by(setting: &str) -> &'static str {
+    match setting.trim() {
+        "0" => "threads",
+        "1" => "sessions",
+        _ => "nobody knows whom",
+    }
+}
+
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
@@ -69,4 +81,15 @@ fn revision() -> Option<String> {
     let head = git(&["rev-parse", "--short", "HEAD"])?;
     let changed = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
     Some(if changed { format!("{head}+") } else { head })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_among_whom_processors_are_shared() {
+        let told = ["0\n", "1\n", ""].map(shared_by);
+        assert_eq!(told, ["threads", "sessions", "nobody knows whom"]);
+    }
 }
