@@ -17,8 +17,9 @@ pub struct Machine {
     pub kernel: String,
     /// From when on the kernel writes back what files have in memory: while it does, nothing else is durable soon.
     pub writes_back: String,
-    /// Among whom the kernel shares the processors: PostgreSQL makes a session of each of its processes.
-    pub shared_by: &'static str,
+    /// Whether the kernel shares the processors among sessions before it does among threads, outside of control groups
+    /// (`kernel.sched_autogroup_enabled`). PostgreSQL makes a session of each of its processes.
+    pub autogroup: &'static str,
     /// Of this workspace.
     pub version: &'static str,
     /// Of its source, if it is known; `+` when it was changed since.
@@ -41,7 +42,7 @@ impl Machine {
             memory_mib: memory_kib / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             writes_back: writes_back(),
-            shared_by: shared_by(&read("/proc/sys/kernel/sched_autogroup_enabled")),
+            autogroup: autogroup(&read("/proc/sys/kernel/sched_autogroup_enabled")),
             version: env!("CARGO_PKG_VERSION"),
             revision: revision().unwrap_or_else(|| "unknown".to_owned()),
         }
@@ -61,11 +62,11 @@ fn writes_back() -> String {
 }
 
 /// What `kernel.sched_autogroup_enabled` says.
-fn shared_by(setting: &str) -> &'static str {
+fn autogroup(setting: &str) -> &'static str {
     match setting.trim() {
-        "0" => "threads",
-        "1" => "sessions",
-        _ => "nobody knows whom",
+        "0" => "off",
+        "1" => "on",
+        _ => "not there",
     }
 }
 
@@ -88,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_among_whom_processors_are_shared() {
-        let told = ["0\n", "1\n", ""].map(shared_by);
-        assert_eq!(told, ["threads", "sessions", "nobody knows whom"]);
+    fn it_is_told_whether_sessions_share_the_processors() {
+        let told = ["0\n", "1\n", ""].map(autogroup);
+        assert_eq!(told, ["off", "on", "not there"]);
     }
 }

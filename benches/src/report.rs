@@ -84,7 +84,7 @@ impl Report {
         let Description { engine, version, durability, file_system, sync_us } = &self.engine;
         let Effort { rounds, round_ms, seed } = self.effort;
         let machine = &self.machine;
-        let Machine { processors, model, memory_mib, kernel, writes_back, shared_by, .. } = machine;
+        let Machine { processors, model, memory_mib, kernel, writes_back, autogroup, .. } = machine;
         let Machine { version: ours, revision, .. } = machine;
         writeln!(out, "- Engine: {engine} {version}; {durability}; files on {file_system}, where")?;
         writeln!(out, "  one durable write takes {}", time(*sync_us))?;
@@ -92,8 +92,8 @@ impl Report {
             out,
             "- Machine: {processors} × {model}, {memory_mib} MiB, Linux {kernel}; client,"
         )?;
-        writeln!(out, "  service and database share it, by {shared_by}; files are written back")?;
-        writeln!(out, "  {writes_back}")?;
+        writeln!(out, "  service and database share it; files are written back {writes_back};")?;
+        writeln!(out, "  kernel.sched_autogroup_enabled is {autogroup}")?;
         writeln!(out, "- Version: {ours}, revision {revision}; seed {seed}; {rounds} rounds of")?;
         writeln!(out, "  {round_ms} ms per server and scenario, in turn; medians")?;
         if self.comparisons.is_empty() {
