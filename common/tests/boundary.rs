@@ -109,7 +109,10 @@ async fn a_call_that_would_never_end_gives_back_its_place() -> anyhow::Result<()
             while let Err(status) =
                 call(&channel, HEALTH, stream::iter([message.clone()]), "").await
             {
-                assert_eq!(status.code(), Code::ResourceExhausted, "{what}: {status}");
+                // On a machine that stalls, a try may take longer than the limit itself.
+                let code = status.code();
+                let passing = matches!(code, Code::ResourceExhausted | Code::Unavailable);
+                assert!(passing, "{what}: {status}");
             }
         };
         assert!(
