@@ -53,6 +53,8 @@ pub struct Plan {
     pub seconds: u32,
     /// Where chance begins.
     pub seed: u64,
+    /// The program of another build of the account service: only it and ours are compared then.
+    pub beside: Option<PathBuf>,
     /// Where everything is written as JSON.
     pub json: Option<PathBuf>,
     /// Where databases are made.
@@ -91,6 +93,10 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
             let known = || format!("the studies are {}", study::names().join(", "));
             let scenarios = if none { vec![] } else { named(&rest).with_context(known)? };
             let path = |name| given.get_one::<PathBuf>(name).cloned();
+            let beside = path("beside");
+            let no_study = beside.is_none() || !given.contains_id("scenario") || studies.is_empty();
+            anyhow::ensure!(no_study, "--beside compares scenarios, no studies");
+            let studies = if beside.is_some() { vec![] } else { studies };
             let postgres = text(given, "engine") == "postgres";
             Ok(Order::Compare(Plan {
                 engine: if postgres { Kind::Postgres } else { Kind::Sqlite },
@@ -99,6 +105,7 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
                 entries: given.get_one("entries").copied().unwrap_or(ENTRIES),
                 seconds: given.get_one("seconds").copied().unwrap_or(1),
                 seed: given.get_one("seed").copied().unwrap_or(1),
+                beside,
                 json: path("json"),
                 directory: path("directory").unwrap_or_else(std::env::temp_dir),
             }))
@@ -142,6 +149,14 @@ fn command() -> Command {
                 .value_parser(value_parser!(u32).range(1..=3600))
                 .default_value("10")
                 .help("How long each server is measured in each scenario, in rounds of a second"),
+            Arg::new("beside")
+                .long("beside")
+                .value_name("PROGRAM")
+                .value_parser(value_parser!(PathBuf))
+                .help(
+                    "Compare with another build of the account service and with nobody else, in turns of a \
+                     quarter of a second; without studies",
+                ),
             Arg::new("json")
                 .long("json")
                 .value_name("FILE")
@@ -180,6 +195,14 @@ mod tests {
         };
         assert_eq!(plan.engine, Kind::Postgres);
         assert_eq!((plan.scenarios.len(), plan.seconds, plan.seed), (2, 3, 9));
+        let beside = |names: &'static str| {
+            command().try_get_matches_from(["bench", "--beside", "x", "--scenario", names])
+        };
+        let Order::Compare(plan) = order(&beside("credit-1")?)? else {
+            anyhow::bail!("not a comparison");
+        };
+        assert!(plan.beside.is_some() && plan.studies.is_empty());
+        assert!(order(&beside("credit-1,recovery")?).is_err());
         for wrong in ["bench --engine mysql", "bench --seconds 0", "bench baseline"] {
             assert!(command().try_get_matches_from(wrong.split(' ')).is_err(), "{wrong}");
         }

@@ -3,6 +3,7 @@
 //! Servers take turns within a round, and who begins changes from round to round, so that a slow minute
 //! of the machine falls on all of them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -35,6 +36,12 @@ impl Effort {
     pub fn of(seconds: u32, seed: u64) -> Self {
         let rounds = (seconds.clamp(1, 15) - 1) / 2 * 2 + 1;
         Self { rounds, round_ms: u64::from(seconds) * 1000 / u64::from(rounds), seed }
+    }
+
+    /// Of two builds: many turns of a quarter of a second, for what is looked for is a few per cent, and less than a
+    /// machine changes by within a second.
+    pub fn in_short_turns(seconds: u32, seed: u64) -> Self {
+        Self { rounds: seconds * 4 - 1, round_ms: 250, seed }
     }
 }
 
@@ -86,16 +93,17 @@ impl Disk {
     }
 }
 
-/// Runs one; `number` tells its databases from those of others.
+/// Runs one; `number` tells its databases from those of others. With a build beside ours only these two are compared.
 pub async fn compare(
     scenario: &Scenario,
     number: usize,
     engine: &Engine,
     effort: Effort,
+    beside: Option<&Path>,
 ) -> anyhow::Result<Comparison> {
     let mut running = Vec::new();
-    for target in targets(scenario, engine) {
-        let started = Running::start(scenario, target, number, engine, effort.seed).await;
+    for target in targets(scenario, engine, beside) {
+        let started = Running::start(scenario, (target, beside), number, engine, effort.seed).await;
         running.push(started.with_context(|| format!("{}: {}", scenario.name, target.name()))?);
     }
     let length = Duration::from_millis(effort.round_ms);
@@ -163,6 +171,14 @@ mod tests {
         {
             let effort = Effort::of(seconds, 7);
             assert_eq!((effort.rounds, effort.round_ms), (rounds, round_ms));
+        }
+    }
+
+    #[test]
+    fn two_builds_take_as_many_short_turns_as_there_is_time_for_and_there_is_a_middle_one() {
+        for (seconds, rounds) in [(1, 3), (10, 39), (3600, 14_399)] {
+            let effort = Effort::in_short_turns(seconds, 7);
+            assert_eq!((effort.rounds, effort.round_ms), (rounds, 250));
         }
     }
 }

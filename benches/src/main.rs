@@ -99,13 +99,17 @@ async fn prepared(plan: &Plan) -> anyhow::Result<Engine> {
 /// Runs the scenarios, and tells what they showed; after Ctrl-C or a failure, those that were finished.
 /// Servers end with the values that hold them, however this ends.
 async fn all(plan: &Plan, engine: &Engine, stop: &CancellationToken) -> anyhow::Result<()> {
-    let effort = Effort::of(plan.seconds, plan.seed);
+    let beside = plan.beside.as_deref();
+    let effort = match beside {
+        Some(_) => Effort::in_short_turns(plan.seconds, plan.seed),
+        None => Effort::of(plan.seconds, plan.seed),
+    };
     let mut comparisons = Vec::new();
     let mut end = Ok(());
     for (number, scenario) in plan.scenarios.iter().enumerate() {
         eprintln!("bench: {} of {}: {}", number + 1, plan.scenarios.len(), scenario.name);
         let done = tokio::select! {
-            done = compare(scenario, number, engine, effort) => done,
+            done = compare(scenario, number, engine, effort, beside) => done,
             () = stop.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
         };
         match done {

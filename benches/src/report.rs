@@ -9,7 +9,7 @@ use crate::engine::Description;
 use crate::goal::{Verdict, verdicts};
 use crate::machine::Machine;
 use crate::study::{self, Studied};
-use crate::summary::{Ratio, cpu, hundredths, median, mib, time};
+use crate::summary::{cpu, median, mib, shown, spread, time};
 use crate::tables;
 use crate::target::Target;
 
@@ -68,8 +68,12 @@ impl Report {
         self.head(&mut out)?;
         if !self.comparisons.is_empty() {
             tables::short_rounds(&mut out, &self.comparisons)?;
-            self.ratios(&mut out)?;
-            self.judged(&mut out)?;
+            if self.comparisons.iter().any(|c| c.of(Target::Beside).is_some()) {
+                tables::builds(&mut out, &self.comparisons)?;
+            } else {
+                self.ratios(&mut out)?;
+                self.judged(&mut out)?;
+            }
             self.figures(&mut out)?;
             tables::reads(&mut out, &self.comparisons)?;
             tables::pressure(&mut out, &self.comparisons)?;
@@ -223,14 +227,4 @@ fn tally(goals: &[Verdict], scenario: &str) -> String {
     let (met, all) =
         own.fold((0, 0), |(met, all), v| (met + u32::from(v.met == Some(true)), all + 1));
     if all == 0 { "–".to_owned() } else { format!("{met} of {all}") }
-}
-
-fn shown(ratio: Option<Ratio>) -> String {
-    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median / 10))
-}
-
-fn spread(ratio: Option<Ratio>) -> String {
-    let Some(Ratio { least, median, most }) = ratio else { return "–".to_owned() };
-    let [least, median, most] = [least, median, most].map(|ratio| hundredths(ratio / 10));
-    format!("**{median}** ({least} – {most})")
 }

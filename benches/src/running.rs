@@ -1,6 +1,7 @@
 //! One server in one scenario, from its start to its end: rounds, what follows them in an open loop,
 //! and the checks of what it leaves behind. Must not know: the others, or whose turn it is.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -35,8 +36,11 @@ enum Who {
     Raw(Raw),
 }
 
-/// Those who are measured in a scenario.
-pub fn targets(scenario: &Scenario, engine: &Engine) -> Vec<Target> {
+/// Those who are measured in a scenario; with a build beside ours, nobody else.
+pub fn targets(scenario: &Scenario, engine: &Engine, beside: Option<&Path>) -> Vec<Target> {
+    if beside.is_some() {
+        return vec![Target::Ours, Target::Beside];
+    }
     let mut targets = vec![Target::Ours, Target::Baseline];
     if scenario.alike {
         targets.push(Target::Alike);
@@ -58,7 +62,7 @@ impl<'a> Running<'a> {
     /// Starts it on a fresh database, with everybody's account open and funded.
     pub async fn start(
         scenario: &'a Scenario,
-        target: Target,
+        (target, beside): (Target, Option<&Path>),
         number: usize,
         engine: &'a Engine,
         seed: u64,
@@ -70,7 +74,7 @@ impl<'a> Running<'a> {
             let of_baseline = target == Target::Baseline;
             let ours = (scenario.act, scenario.in_flight);
             let part = if of_baseline { scenario.baseline } else { ours };
-            let server = Server::start(target, engine, number, people).await?;
+            let server = Server::start(target, beside, engine, number, people).await?;
             let clients = connect(&server.process.address, part.1).await?;
             let funds = scenario.funds();
             // The baseline has opened the accounts itself.

@@ -14,6 +14,15 @@ pub fn median(mut values: Vec<u64>) -> u64 {
     values.get(middle).copied().unwrap_or_default()
 }
 
+/// The values that the true middle lies between in 95 of 100 cases, whatever the values scatter like: how many of n are
+/// below it is as random as tossed coins, whose count is within the root of n of its mean so often.
+fn around_the_middle(sorted: &[u64]) -> Option<(u64, u64)> {
+    let (middle, reach) = (sorted.len().checked_sub(1)? / 2, sorted.len().isqrt());
+    let from = sorted.get(middle.saturating_sub(reach))?;
+    let to = sorted.get(middle + reach).or(sorted.last())?;
+    Some((*from, *to))
+}
+
 impl Subject {
     /// The median of a figure over the rounds.
     pub fn median(&self, of: fn(&Round) -> u64) -> u64 {
@@ -30,6 +39,8 @@ pub struct Ratio {
     pub median: u64,
     /// The largest.
     pub most: u64,
+    /// From where to where the median of ever more rounds would lie, in 95 of 100 runs.
+    pub surely: (u64, u64),
 }
 
 impl Comparison {
@@ -46,11 +57,34 @@ impl Comparison {
         let pairs = above.rounds.iter().zip(&below.rounds);
         let ratios: Option<Vec<u64>> =
             pairs.map(|(a, b)| (of(a) * 1000).checked_div(of(b))).collect();
-        let ratios = ratios.filter(|ratios| !ratios.is_empty())?;
-        let least = ratios.iter().copied().min()?;
-        let most = ratios.iter().copied().max()?;
-        Some(Ratio { least, median: median(ratios), most })
+        let mut ratios = ratios?;
+        ratios.sort_unstable();
+        let (least, most) = (*ratios.first()?, *ratios.last()?);
+        let surely = around_the_middle(&ratios)?;
+        Some(Ratio { least, median: median(ratios), most, surely })
     }
+}
+
+/// The median of a ratio as people write it.
+pub fn shown(ratio: Option<Ratio>) -> String {
+    ratio.map_or_else(|| "–".to_owned(), |r| hundredths(r.median / 10))
+}
+
+/// The same, with the smallest and the largest.
+pub fn spread(ratio: Option<Ratio>) -> String {
+    told(ratio, |r| (r.least, r.most))
+}
+
+/// The same, with what the true one lies between.
+pub fn surely(ratio: Option<Ratio>) -> String {
+    told(ratio, |r| r.surely)
+}
+
+fn told(ratio: Option<Ratio>, between: fn(&Ratio) -> (u64, u64)) -> String {
+    let Some(ratio) = ratio else { return "–".to_owned() };
+    let (from, to) = between(&ratio);
+    let [from, median, to] = [from, ratio.median, to].map(|ratio| hundredths(ratio / 10));
+    format!("**{median}** ({from} – {to})")
 }
 
 /// A number of hundredths as people write it.
@@ -88,6 +122,16 @@ mod tests {
             [(vec![], 0), (vec![3], 3), (vec![9, 1], 1), (vec![5, 1, 9], 5), (vec![4, 3, 2, 1], 2)]
         {
             assert_eq!(median(values), middle);
+        }
+    }
+
+    #[test]
+    fn the_true_middle_is_nearer_the_more_rounds_there_were() {
+        for (rounds, between) in
+            [(0, None), (1, Some((0, 0))), (5, Some((0, 4))), (100, Some((39, 59)))]
+        {
+            let values: Vec<u64> = (0..rounds).collect();
+            assert_eq!(around_the_middle(&values), between, "{rounds}");
         }
     }
 

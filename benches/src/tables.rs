@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::comparison::{Comparison, Subject};
 use crate::measure::Reads;
-use crate::summary::{cpu, hundredths, median, mib, time};
+use crate::summary::{cpu, hundredths, median, mib, shown, surely, time};
 use crate::target::Target;
 
 /// Reads that went on beside writes. Both are closed loops that share the machine, so a server may
@@ -64,6 +64,30 @@ pub fn short_rounds(out: &mut String, comparisons: &[Comparison]) -> std::fmt::R
         writeln!(out, "{}.\n", short.join("; "))?;
     }
     Ok(())
+}
+
+/// Ours beside another build of it, turn by turn.
+pub fn builds(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Result {
+    writeln!(
+        out,
+        "| scenario | throughput, × the build beside (surely between) | p50 | p99 | service CPU per movement \
+         | all CPU |"
+    )?;
+    writeln!(out, "|---|--:|--:|--:|--:|--:|")?;
+    for comparison in comparisons {
+        let ratio = |of| comparison.ratio(of, Target::Ours, Target::Beside);
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} |",
+            comparison.scenario,
+            surely(ratio(|r| r.per_second)),
+            surely(ratio(|r| r.p50_us)),
+            shown(ratio(|r| r.p99_us)),
+            surely(ratio(|r| r.cost.service_cpu_ns)),
+            surely(ratio(|r| r.cost.all_ns())),
+        )?;
+    }
+    writeln!(out)
 }
 
 /// Arrivals that did not wait for answers.
@@ -164,6 +188,19 @@ mod tests {
         let mut out = String::new();
         reads(&mut out, &[none])?;
         assert_eq!(out, "");
+        Ok(())
+    }
+
+    #[test]
+    fn ours_is_told_as_a_part_of_the_build_beside() -> std::fmt::Result {
+        let subjects = vec![told(Target::Ours, 3, None), told(Target::Beside, 2, None)];
+        let comparison = Comparison { scenario: "credit-256", in_flight: 2, subjects };
+        let mut out = String::new();
+        builds(&mut out, &[comparison])?;
+        assert!(
+            out.contains("| credit-256 | **1.00** (1.00 – 1.00) | **1.50** (1.50 – 1.50) |"),
+            "{out}"
+        );
         Ok(())
     }
 

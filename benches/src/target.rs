@@ -1,7 +1,7 @@
 //! A server under test: the real service, the baseline or the echo, each in a process of its own, and
 //! the database that is its own. Must not know: what is asked of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -20,6 +20,8 @@ pub enum Target {
     Ours,
     /// Another of it, with the same load spread over accounts alike.
     Alike,
+    /// Another build of it.
+    Beside,
     /// The textbook service.
     Baseline,
     /// No database at all.
@@ -36,6 +38,7 @@ impl Target {
         match self {
             Self::Ours => "ours",
             Self::Alike => "ours, accounts alike",
+            Self::Beside => "ours, the build beside",
             Self::Baseline => "baseline",
             Self::Echo => "echo",
             Self::RawOne => "raw, 1 connection",
@@ -45,13 +48,14 @@ impl Target {
 
     /// Whether it is the real service.
     pub fn real(self) -> bool {
-        matches!(self, Self::Ours | Self::Alike)
+        matches!(self, Self::Ours | Self::Alike | Self::Beside)
     }
 
     /// As databases call it: plain letters.
     pub fn database(self) -> &'static str {
         match self {
             Self::Alike => "alike",
+            Self::Beside => "beside",
             Self::RawOne => "rawone",
             Self::RawTwo => "rawtwo",
             served => served.name(),
@@ -71,10 +75,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a fresh database; `number` tells databases of one run apart. The baseline opens
-    /// the accounts of `people` before it is ready, the others are asked to.
+    /// Starts it on a fresh database; `number` tells databases of one run apart, `beside` is the program of the build
+    /// that ours is compared with. The baseline opens the accounts of `people` before it is ready, the others are asked to.
     pub async fn start(
         target: Target,
+        beside: Option<&Path>,
         engine: &Engine,
         number: usize,
         people: i64,
@@ -89,8 +94,10 @@ impl Server {
         let url = database.as_ref().map_or("", |(_, url)| url);
         let listen = "127.0.0.1:0";
         let process = match target {
-            Target::Ours | Target::Alike => {
+            Target::Ours | Target::Alike | Target::Beside => {
                 let key = payee_key()?;
+                let own = service()?;
+                let other = beside.filter(|_| target == Target::Beside);
                 let arguments = [
                     "--account-listen",
                     listen,
@@ -99,7 +106,7 @@ impl Server {
                     "--account-payee-key-files",
                     &key,
                 ];
-                Process::start(&service()?, &arguments)?
+                Process::start(other.unwrap_or(&own), &arguments)?
             }
             Target::Baseline => {
                 let people = people.to_string();
