@@ -94,9 +94,10 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
             let scenarios = if none { vec![] } else { named(&rest).with_context(known)? };
             let path = |name| given.get_one::<PathBuf>(name).cloned();
             let beside = path("beside");
-            let no_study = beside.is_none() || !given.contains_id("scenario") || studies.is_empty();
-            anyhow::ensure!(no_study, "--beside compares scenarios, no studies");
-            let studies = if beside.is_some() { vec![] } else { studies };
+            let (scenarios, studies) = match beside {
+                Some(_) => (short(scenarios, &studies, given.contains_id("scenario"))?, vec![]),
+                None => (scenarios, studies),
+            };
             let postgres = text(given, "engine") == "postgres";
             Ok(Order::Compare(Plan {
                 engine: if postgres { Kind::Postgres } else { Kind::Sqlite },
@@ -111,6 +112,20 @@ fn order(given: &ArgMatches) -> anyhow::Result<Order> {
             }))
         }
     }
+}
+
+/// What two builds can be compared in; whoever named something else is told.
+fn short(
+    scenarios: Vec<Scenario>,
+    studies: &[&Study],
+    named: bool,
+) -> anyhow::Result<Vec<Scenario>> {
+    let (short, long): (Vec<_>, Vec<_>) =
+        scenarios.into_iter().partition(Scenario::fits_short_turns);
+    let names = long.iter().map(|s| s.name).chain(studies.iter().map(|s| s.name));
+    let names: Vec<&str> = names.filter(|_| named).collect();
+    anyhow::ensure!(names.is_empty(), "--beside cannot compare {}", names.join(", "));
+    Ok(short)
 }
 
 fn command() -> Command {
@@ -148,14 +163,14 @@ fn command() -> Command {
                 .long("seconds")
                 .value_parser(value_parser!(u32).range(1..=3600))
                 .default_value("10")
-                .help("How long each server is measured in each scenario, in rounds of a second"),
+                .help("How long each server is measured in each scenario"),
             Arg::new("beside")
                 .long("beside")
                 .value_name("PROGRAM")
                 .value_parser(value_parser!(PathBuf))
                 .help(
-                    "Compare with another build of the account service and with nobody else, in turns of a \
-                     quarter of a second; without studies",
+                    "Tell what ours has of the throughput of another --release build of the account service, \
+                     measured in turns of a quarter of a second, and nobody else's",
                 ),
             Arg::new("json")
                 .long("json")
@@ -202,7 +217,9 @@ mod tests {
             anyhow::bail!("not a comparison");
         };
         assert!(plan.beside.is_some() && plan.studies.is_empty());
-        assert!(order(&beside("credit-1,recovery")?).is_err());
+        for cannot in ["credit-1,recovery", "batch-1000", "overload,credit-1"] {
+            assert!(order(&beside(cannot)?).is_err(), "{cannot}");
+        }
         for wrong in ["bench --engine mysql", "bench --seconds 0", "bench baseline"] {
             assert!(command().try_get_matches_from(wrong.split(' ')).is_err(), "{wrong}");
         }

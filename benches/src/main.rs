@@ -73,7 +73,8 @@ async fn run() -> anyhow::Result<()> {
             study::cash_outs::textbook::serve(listen, &url, &ledger, people).await
         }
         Order::Echo(listen) => surface::serve("echo", listen, echo::Echo).await,
-        Order::Compare(plan) => {
+        Order::Compare(mut plan) => {
+            plan.beside = plan.beside.as_deref().map(target::other).transpose()?;
             let stop = stop_signal();
             let started = prepared(&plan);
             let engine = tokio::select! {

@@ -1,4 +1,5 @@
-//! Medians over rounds, and ratios within them. Integers only: a ratio is kept in thousandths.
+//! Medians over rounds, ratios within them, how sure they are, and how people write them. Integers only: a ratio is kept in
+//! thousandths.
 //!
 //! Two servers are divided round by round, and the median of these ratios is told: what slows a round
 //! down slows both, so it falls out.
@@ -14,13 +15,14 @@ pub fn median(mut values: Vec<u64>) -> u64 {
     values.get(middle).copied().unwrap_or_default()
 }
 
-/// The values that the true middle lies between in 95 of 100 cases, whatever the values scatter like: how many of n are
-/// below it is as random as tossed coins, whose count is within the root of n of its mean so often.
+/// The values that the true middle lies between in at least 95 of 100 cases, whatever the values scatter like: how many
+/// of n are below it is as random as tossed coins, whose count is within the root of n of its mean so often. Of fewer
+/// than six not even the outermost two are.
 fn around_the_middle(sorted: &[u64]) -> Option<(u64, u64)> {
-    let (middle, reach) = (sorted.len().checked_sub(1)? / 2, sorted.len().isqrt());
-    let from = sorted.get(middle.saturating_sub(reach))?;
-    let to = sorted.get(middle + reach).or(sorted.last())?;
-    Some((*from, *to))
+    const FEWEST: usize = 6;
+    let last = sorted.len().checked_sub(1).filter(|last| last + 1 >= FEWEST)?;
+    let from = (last / 2).saturating_sub(last.isqrt() + 1);
+    Some((*sorted.get(from)?, *sorted.get(last - from)?))
 }
 
 impl Subject {
@@ -39,8 +41,9 @@ pub struct Ratio {
     pub median: u64,
     /// The largest.
     pub most: u64,
-    /// From where to where the median of ever more rounds would lie, in 95 of 100 runs.
-    pub surely: (u64, u64),
+    /// From where to where the median of ever more rounds of the same processes would lie, in at least 95 of 100 cases;
+    /// nothing for fewer rounds than can tell.
+    pub between_95: Option<(u64, u64)>,
 }
 
 impl Comparison {
@@ -60,8 +63,8 @@ impl Comparison {
         let mut ratios = ratios?;
         ratios.sort_unstable();
         let (least, most) = (*ratios.first()?, *ratios.last()?);
-        let surely = around_the_middle(&ratios)?;
-        Some(Ratio { least, median: median(ratios), most, surely })
+        let between_95 = around_the_middle(&ratios);
+        Some(Ratio { least, median: median(ratios), most, between_95 })
     }
 }
 
@@ -72,19 +75,19 @@ pub fn shown(ratio: Option<Ratio>) -> String {
 
 /// The same, with the smallest and the largest.
 pub fn spread(ratio: Option<Ratio>) -> String {
-    told(ratio, |r| (r.least, r.most))
+    let Some(Ratio { least, median, most, .. }) = ratio else { return "–".to_owned() };
+    let [least, median, most] = [least, median, most].map(|ratio| hundredths(ratio / 10));
+    format!("**{median}** ({least} – {most})")
 }
 
-/// The same, with what the true one lies between.
-pub fn surely(ratio: Option<Ratio>) -> String {
-    told(ratio, |r| r.surely)
-}
-
-fn told(ratio: Option<Ratio>, between: fn(&Ratio) -> (u64, u64)) -> String {
-    let Some(ratio) = ratio else { return "–".to_owned() };
-    let (from, to) = between(&ratio);
-    let [from, median, to] = [from, ratio.median, to].map(|ratio| hundredths(ratio / 10));
-    format!("**{median}** ({from} – {to})")
+/// The median in thousandths, with what the true one lies between.
+pub fn within_95(ratio: Option<Ratio>) -> String {
+    let Some(Ratio { median, between_95, .. }) = ratio else { return "–".to_owned() };
+    let median = thousandths(median);
+    match between_95.map(|(from, to)| (thousandths(from), thousandths(to))) {
+        Some((from, to)) => format!("**{median}** ({from} – {to})"),
+        None => format!("**{median}** (too few rounds)"),
+    }
 }
 
 /// A number of hundredths as people write it.
@@ -127,9 +130,16 @@ mod tests {
 
     #[test]
     fn the_true_middle_is_nearer_the_more_rounds_there_were() {
-        for (rounds, between) in
-            [(0, None), (1, Some((0, 0))), (5, Some((0, 4))), (100, Some((39, 59)))]
-        {
+        let cases = [
+            (0, None),
+            (5, None),
+            (6, Some((0, 5))),
+            (7, Some((0, 6))),
+            (15, Some((3, 11))),
+            (39, Some((12, 26))),
+            (99, Some((39, 59))),
+        ];
+        for (rounds, between) in cases {
             let values: Vec<u64> = (0..rounds).collect();
             assert_eq!(around_the_middle(&values), between, "{rounds}");
         }

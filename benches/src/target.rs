@@ -75,8 +75,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a fresh database; `number` tells databases of one run apart, `beside` is the program of the build
-    /// that ours is compared with. The baseline opens the accounts of `people` before it is ready, the others are asked to.
+    /// Starts it on a fresh database; `number` tells databases of one run apart, `beside` is the program of the
+    /// build that ours is compared with. The baseline opens the accounts of `people` before it is ready, the others
+    /// are asked to.
     pub async fn start(
         target: Target,
         beside: Option<&Path>,
@@ -143,10 +144,36 @@ pub struct Left {
     pub url: String,
 }
 
+/// The program of another build of the real service, wherever this process goes. Never the file that ours is built to,
+/// which would be compared with itself.
+pub fn other(program: &Path) -> anyhow::Result<PathBuf> {
+    let whole = program.canonicalize().with_context(|| program.display().to_string())?;
+    let ours = std::env::current_exe()?.with_file_name("account-service");
+    let same = ours.canonicalize().is_ok_and(|ours| ours == whole);
+    anyhow::ensure!(whole.is_file() && !same, "{} is no other build's program", program.display());
+    Ok(whole)
+}
+
 /// The real service's program: built beside this one.
 pub fn service() -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("account-service");
     let advice = "was not built; run `cargo build --release -p account-service`";
     anyhow::ensure!(path.exists(), "{} {advice}", path.display());
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_is_another_file() -> anyhow::Result<()> {
+        let here = std::env::current_exe()?;
+        assert_eq!(other(&here)?, here.canonicalize()?);
+        let nowhere = here.with_file_name("no-such-program");
+        for wrong in [nowhere.as_path(), Path::new("/"), Path::new("")] {
+            assert!(other(wrong).is_err(), "{}", wrong.display());
+        }
+        Ok(())
+    }
 }

@@ -93,6 +93,12 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 impl Scenario {
+    /// Whether a turn of a quarter of a second shows it whole: many answers of one sort, and nothing after the rounds.
+    pub fn fits_short_turns(&self) -> bool {
+        let one_sort = !matches!(self.act, Act::Only(Step::Batch) | Act::ReadsBesideWrites);
+        one_sort && self.open.is_none()
+    }
+
     /// The people whom a server is asked about.
     pub fn population(&self, target: Target) -> Population {
         match if target == Target::Alike { ALIKE } else { self.spread } {
@@ -132,6 +138,8 @@ mod tests {
         for scenario in SCENARIOS {
             assert_eq!(named(&[scenario.name.to_owned()])?.len(), 1);
         }
+        let long = SCENARIOS.iter().filter(|s| !s.fits_short_turns()).map(|s| s.name);
+        assert_eq!(long.collect::<Vec<_>>(), ["reads-256", "batch-1000", "half-peak", "overload"]);
         assert!(named(&["credit-256".to_owned(), "credit-7".to_owned()]).is_err());
         Ok(())
     }
