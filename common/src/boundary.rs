@@ -7,12 +7,14 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use cashout_proto::{Failure, Reason};
+use futures::poll;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
@@ -71,11 +73,20 @@ pub async fn grpc(
     let follow = tokio::spawn(follow);
     let methods = methods(descriptors)?;
     let slots = Arc::new(Semaphore::new(limits.requests));
-    let boundary = Boundary { inner: routes.routes(), methods, slots, limit: limits.handler };
+    let (inner, limit) = (routes.routes(), limits.handler);
+    let unheard = Arc::new(Semaphore::new(UNHEARD_AT_ONCE));
+    let boundary = Boundary { inner, methods, slots, unheard, limit };
     accept(listener, boundary, limits, stop).await;
     follow.abort();
     Ok(())
 }
+
+/// How long a call that is to be refused may take to send its message, if it is not there yet.
+const UNHEARD: Duration = Duration::from_secs(1);
+/// So many of them wait for theirs at a time, over all connections; more are refused without.
+const UNHEARD_AT_ONCE: usize = 1024;
+/// Pieces of a message that are taken before others have their turn.
+const PIECES: usize = 32;
 
 /// How long calls took. A stream counts as OK once it has begun.
 static CALLS: LazyLock<Durations<2>> = LazyLock::new(|| {
@@ -95,6 +106,8 @@ struct Boundary {
     /// By path. Whoever calls may write any path; only these are names to count by.
     methods: Arc<HashMap<String, Arc<Method>>>,
     slots: Arc<Semaphore>,
+    /// Places for those who are to be refused and have not sent their message.
+    unheard: Arc<Semaphore>,
     /// See [`Limits::handler`].
     limit: Duration,
 }
@@ -157,19 +170,23 @@ impl Service<Request<Incoming>> for Boundary {
             slot.map_err(|_| (Reason::Overloaded, "too many calls are in flight"))
         };
         let (mut inner, limit) = (self.inner.clone(), self.limit);
-        let handled = slot.map(|slot| {
-            let handler = async move {
+        let handled = match slot {
+            Ok(slot) => Ok(Finished::of(async move {
                 // It reads the message too, which may never come.
                 let ended = tokio::time::timeout(limit, inner.call(request)).await;
                 drop(slot);
                 ended.unwrap_or_else(|_| Ok(refusal(Reason::Unavailable, "no answer in time")))
-            };
-            Finished::of(handler)
-        });
+            })),
+            Err(why) => Err((why, request.into_body(), self.unheard.clone())),
+        };
         let answer = async move {
             let handled = match handled {
                 Ok(handled) => handled,
-                Err((reason, message)) => return refusal(reason, message),
+                Err(((reason, why), message, places)) => {
+                    let patience = deadline.map_or(UNHEARD, |limit| limit.min(UNHEARD));
+                    unheard(message, patience, &places).await;
+                    return refusal(reason, why);
+                }
             };
             let done = match deadline {
                 Some(limit) => tokio::time::timeout(limit, handled).await,
@@ -195,6 +212,29 @@ impl Service<Request<Incoming>> for Boundary {
             }
             .instrument(span),
         )
+    }
+}
+
+/// Takes the message of a call that is to be refused. To h2 a message that comes after its refusal is a fault of the
+/// client, and after 1,024 of them it closes the connection, with all calls that are in flight on it.
+async fn unheard(
+    mut message: impl hyper::body::Body + Unpin,
+    patience: Duration,
+    places: &Semaphore,
+) {
+    let mut ended = pin!(poll_fn(|cx| {
+        for _ in 0..PIECES {
+            let Some(Ok(_)) = ready!(Pin::new(&mut message).poll_frame(cx)) else {
+                return Poll::Ready(());
+            };
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    if poll!(&mut ended).is_pending()
+        && let Ok(_place) = places.try_acquire()
+    {
+        let _ = tokio::time::timeout(patience, ended).await;
     }
 }
 
@@ -227,7 +267,41 @@ fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+    use hyper::body::Frame;
+
     use super::*;
+
+    /// A message of which a piece is always there, of which none comes, or that has ended.
+    struct Message(Poll<Option<&'static [u8]>>);
+
+    impl hyper::body::Body for Message {
+        type Data = &'static [u8];
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
+            self.0.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_takes_a_place_only_to_wait_and_waits_only_where_one_is_free() {
+        for (message, free, waits) in [
+            (Poll::Ready(None), 0, false),
+            (Poll::Pending, 0, false),
+            (Poll::Pending, 1, true),
+            // It does not keep others from their turn either.
+            (Poll::Ready(Some(&b"more"[..])), 1, true),
+        ] {
+            let places = Semaphore::new(free);
+            let mut taken = pin!(unheard(Message(message), UNHEARD, &places));
+            assert_eq!(taken.as_mut().now_or_never().is_none(), waits, "{message:?}, {free}");
+            assert_eq!(places.available_permits(), 0, "{message:?}, {free}");
+        }
+    }
 
     #[test]
     fn deadlines_are_read_as_grpc_writes_them() {

@@ -209,7 +209,9 @@ fn due(stretch: &Stretch, number: u64) -> Duration {
 fn judged(status: &Status) -> (Fate, Moved, Option<String>) {
     if status.code() == Code::ResourceExhausted {
         let told_when = status.get_error_details().retry_info().is_some();
-        return (Fate::Refused(told_when), Moved::default(), None);
+        // Who was not told may have been cut off: the same code stands for a connection that the server has closed.
+        let moved = if told_when { Moved::default() } else { Moved::maybe(AMOUNT) };
+        return (Fate::Refused(told_when), moved, None);
     }
     let words = format!("{:?}: {}", status.code(), status.message());
     (Fate::Failed, Moved::maybe(AMOUNT), Some(words))
@@ -238,7 +240,8 @@ mod tests {
         let overloaded = Status::from(Failure::new(Reason::Overloaded, "later"));
         assert_eq!(judged(&overloaded), (Fate::Refused(true), Moved::default(), None));
         let silent = Status::resource_exhausted("later");
-        assert_eq!(judged(&silent).0, Fate::Refused(false));
+        let cut_off = (Fate::Refused(false), Moved::maybe(AMOUNT), None);
+        assert_eq!(judged(&silent), cut_off);
         let lost = judged(&Status::unavailable("gone"));
         assert_eq!((lost.0, lost.1), (Fate::Failed, Moved::maybe(AMOUNT)));
     }
