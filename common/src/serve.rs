@@ -38,8 +38,9 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take to send its headers, and to take any part of an answer.
     pub header_timeout: Duration,
-    /// Requests in flight over all connections; more are refused as soon as their message is there, or after a second
-    /// without it. Fewer make an overload shorter for those who are let in; see docs/performance.md for how long it still is.
+    /// Requests in flight over all connections; more are refused at once, calls of gRPC when their message is there or
+    /// has not come within a second. Fewer make an overload shorter for those who are let in; see docs/performance.md for
+    /// how long it still is.
     pub requests: usize,
     /// How long a gRPC handler may take, the caller's message included, whatever deadline they named and whether they still
     /// wait. Longer than anything we do, so only what will never end is cut off, and gives back its place among `requests`.
