@@ -29,10 +29,10 @@ pub const OVERLOAD: &str = "10 × the peak";
 const AFTER: &str = "half of the peak, after";
 /// Overload is so many times the peak.
 const TIMES: u64 = 10;
-/// Connections: as many as the closed loop has. Together they carry twice the calls that a server lets in, so it always has
-/// some to refuse. With more of them a generator that shares the server's processors is busy with calls that nobody has
-/// looked at yet, and it is their wait for each other that is measured.
-const CONNECTIONS: usize = 4;
+/// Connections at half of the peak: as many as the closed loop has.
+const FEW: usize = 4;
+/// Connections of an overload: together they carry four times the calls that a server lets in.
+const MANY: usize = 8;
 /// How late an arrival may be sent below the peak: a stall of the machine is no reason to leave it out.
 const PATIENT: Duration = Duration::from_secs(1);
 /// The same above the peak: the generator, too, has more to do than it can.
@@ -113,7 +113,8 @@ pub async fn press(
     let peak = median(peaks);
     anyhow::ensure!(peak > 1, "there is no peak to take the half of");
     let course = course(open, peak, window);
-    let clients = connections(&server.process.address, CONNECTIONS).await?;
+    let count = if open == Open::Overload { MANY } else { FEW };
+    let clients = connections(&server.process.address, count).await?;
     // A moment for the connections to settle.
     let began = Instant::now() + Duration::from_millis(50);
     let stretches: Vec<Stretch> = course.iter().map(|(_, stretch)| *stretch).collect();
