@@ -101,7 +101,7 @@ impl Cost {
 }
 
 /// CPU time used so far, microseconds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Spent {
     service: u64,
     database: u64,

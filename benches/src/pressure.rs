@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::time::sleep_until;
 
@@ -66,8 +67,8 @@ pub struct Pressure {
     pub first_failure: Option<String>,
 }
 
-/// What a stretch of constant arrivals showed. Latencies are those of answered calls, from the time
-/// they were due.
+/// What a stretch of constant arrivals showed. Latencies are from the time a call was due, those of answered
+/// calls where no other word stands.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stretched {
     /// What it was for.
@@ -95,6 +96,10 @@ pub struct Stretched {
     pub p99_us: u64,
     /// All did.
     pub max_us: u64,
+    /// Half of the refusals took so long, microseconds; none when nobody was refused.
+    pub refused_p50_us: u64,
+    /// 99 of 100 did.
+    pub refused_p99_us: u64,
     /// CPU time per answered call.
     pub cost: Cost,
 }
@@ -160,9 +165,8 @@ fn told(
     for (number, (name, stretch)) in course.iter().enumerate().filter(|(_, c)| !c.0.is_empty()) {
         let arrivals = offered.arrivals.iter().filter(|a| a.stretch == number);
         let arrivals: Vec<&Arrival> = arrivals.collect();
-        let took = |a: &&Arrival| (a.fate == Fate::Answered).then_some(a.took_us);
-        let latencies_us: Vec<u32> = arrivals.iter().filter_map(took).collect();
-        let latencies = histogram(&latencies_us)?;
+        let latencies = latencies_of(&arrivals, |fate| fate == Fate::Answered)?;
+        let refusals = latencies_of(&arrivals, |fate| matches!(fate, Fate::Refused(_)))?;
         let of = |fate: fn(Fate) -> bool| arrivals.iter().filter(|a| fate(a.fate)).count() as u64;
         let answered = latencies.len();
         let spent = spent.get(number).zip(spent.get(number + 1)).context("what it cost")?;
@@ -172,7 +176,7 @@ fn told(
             due_per_second: stretch.per_second,
             sent_per_second: arrivals.len() as u64 * 1000 / ms,
             answered,
-            refused: of(|fate| matches!(fate, Fate::Refused(_))),
+            refused: refusals.len(),
             told_when: of(|fate| fate == Fate::Refused(true)),
             failed: of(|fate| fate == Fate::Failed),
             not_sent: offered.not_sent.get(number).copied().unwrap_or_default(),
@@ -180,6 +184,8 @@ fn told(
             p99_of_a_second_us: middle(seconds(&arrivals, stretch)?),
             p99_us: latencies.value_at_quantile(0.99),
             max_us: latencies.max(),
+            refused_p50_us: refusals.value_at_quantile(0.5),
+            refused_p99_us: refusals.value_at_quantile(0.99),
             cost: Cost::between(spent.0, spent.1, answered),
         });
     }
@@ -193,6 +199,12 @@ fn told(
     let answered = offered.arrivals.iter().filter(|a| a.fate == Fate::Answered).count() as u64;
     let Offered { moved, first_failure, .. } = offered;
     Ok(Pressure { peak_per_second, stretches, back_ms, memory, moved, answered, first_failure })
+}
+
+/// How long calls took of which that became, microseconds.
+fn latencies_of(arrivals: &[&Arrival], fate: fn(Fate) -> bool) -> anyhow::Result<Histogram<u32>> {
+    let took_us: Vec<u32> = arrivals.iter().filter(|a| fate(a.fate)).map(|a| a.took_us).collect();
+    histogram(&took_us)
 }
 
 /// How long 99 of 100 answers took, microseconds, of those that were due in each second; an hour where there were none.
@@ -268,66 +280,5 @@ impl Pressure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arrivals(took_us: impl Fn(u64) -> u32) -> Vec<Arrival> {
-        let all = (0..100).map(|n| (n * 10_000, took_us(n)));
-        all.map(|(due_us, took_us)| Arrival { stretch: 0, due_us, took_us, fate: Fate::Answered })
-            .collect()
-    }
-
-    #[test]
-    fn latency_is_back_when_it_stays_back() {
-        let length = Duration::from_secs(1);
-        let stretch = Stretch { per_second: 100, length, patience: PATIENT };
-        type Case = (&'static [(u64, u64)], Option<u64>);
-        let cases: &[Case] = &[
-            // Pieces of ten arrivals; half of a piece decides.
-            (&[], Some(100)),
-            (&[(0, 20)], Some(300)),
-            (&[(0, 10), (20, 26)], Some(400)),
-            (&[(0, 10), (20, 24)], Some(200)),
-            (&[(50, 60)], Some(100)),
-            (&[(30, 40), (80, 90)], None),
-        ];
-        for (slow, back) in cases {
-            let is_slow = |n| slow.iter().any(|(from, to)| (*from..*to).contains(&n));
-            let took = |n| if is_slow(n) { 2001 } else { 2000 };
-            assert_eq!(back_ms(arrivals(took).iter(), &stretch, 2000), *back, "{slow:?}");
-        }
-        let few = arrivals(|_| 1);
-        assert_eq!(back_ms(few.iter().take(80), &stretch, 2000), Some(100));
-        assert_eq!(back_ms(few.iter().skip(56), &stretch, 2000), None);
-    }
-
-    #[test]
-    fn a_second_that_stood_still_is_not_the_median_one() -> anyhow::Result<()> {
-        let stretch =
-            Stretch { per_second: 10, length: Duration::from_millis(5_900), patience: PATIENT };
-        let arrival = |n: u64| {
-            let second = n / 100;
-            let fate = if second == 0 { Fate::Refused(true) } else { Fate::Answered };
-            let took_us = if second == 2 { 300_000 } else { 1_000 };
-            Arrival { stretch: 0, due_us: n * 10_000, took_us, fate }
-        };
-        let all: Vec<Arrival> = (0..590).map(arrival).collect();
-        let found = seconds(&all.iter().collect::<Vec<_>>(), &stretch)?;
-        assert_eq!((found.len(), found.first()), (5, Some(&NEVER_US)), "nobody was answered");
-        assert!(found.get(2).is_some_and(|took| *took >= 300_000));
-        assert_eq!((found.get(1), middle(found.clone())), (Some(&1_000), 1_000));
-        let half = Stretch { length: Duration::from_millis(500), ..stretch };
-        assert_eq!(seconds(&all.iter().skip(100).collect::<Vec<_>>(), &half)?.len(), 1);
-        assert_eq!((middle(vec![1, 9]), middle(vec![])), (9, NEVER_US));
-        Ok(())
-    }
-
-    #[test]
-    fn overload_is_ten_times_the_peak_between_two_halves_of_it() {
-        let rates = |open| -> Vec<u64> {
-            course(open, 1000, Duration::from_secs(2)).iter().map(|s| s.1.per_second).collect()
-        };
-        assert_eq!(rates(Open::HalfPeak), [500, 500]);
-        assert_eq!(rates(Open::Overload), [500, 500, 10_000, 500]);
-    }
-}
+#[path = "pressure_tests.rs"]
+mod tests;

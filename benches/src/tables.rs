@@ -104,9 +104,9 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
         out,
         "| scenario | server | arrivals at | due per second | sent per second | answered | refused \
          | told when to come again | failed | not sent | p50 | p99 of the median second | p99 of all | most \
-         | CPU µs per answer: service | database | client | latency back after | memory MiB, peak |"
+         | refused: p50 | p99 | CPU µs per answer: service | database | client | latency back after | memory MiB, peak |"
     )?;
-    writeln!(out, "|---|---|---|{}", "--:|".repeat(16))?;
+    writeln!(out, "|---|---|---|{}", "--:|".repeat(18))?;
     for (scenario, who, pressure) in rows {
         for stretch in &pressure.stretches {
             let last = pressure.stretches.last().is_some_and(|last| last.name == stretch.name);
@@ -115,7 +115,7 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
             writeln!(
                 out,
                 "| {scenario} | {who} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} \
-                 | {} | {} | {} | {} | {back} | {} |",
+                 | {} | {} | {} | {} | {} | {} | {back} | {} |",
                 stretch.name,
                 stretch.due_per_second,
                 stretch.sent_per_second,
@@ -128,6 +128,8 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
                 time(stretch.p99_of_a_second_us),
                 time(stretch.p99_us),
                 time(stretch.max_us),
+                time(stretch.refused_p50_us),
+                time(stretch.refused_p99_us),
                 cpu(stretch.cost.service_cpu_ns),
                 cpu(stretch.cost.database_cpu_ns),
                 cpu(stretch.cost.client_cpu_ns),
