@@ -1,9 +1,10 @@
 //! The open loop: calls begin when their time has come, whether or not earlier ones were answered, and
 //! latency is counted from that time, so that a server that stalls cannot hide it by being asked less.
 //!
-//! A thread of its own keeps the time, apart from the tasks that wait for answers. An arrival that
-//! cannot be sent, because it is too late or too many are in flight, is counted as not sent. Must not
-//! know: which rate is high or low for whom it asks.
+//! A thread of its own keeps the time, apart from the tasks that send and wait for answers. An arrival
+//! that cannot be sent, because it is too late or too many are in flight, is counted as not sent. Few tasks
+//! wait for their first turn at a time: what waits in the generator is counted as if the server had kept it
+//! waiting, and keeps answers waiting that are there. Must not know: which rate is high or low for whom it asks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ const ROOM: usize = 1000;
 /// every single arrival would take from the server what it measures. An arrival is late by half of
 /// it on average, and that counts as latency.
 const NAP: Duration = Duration::from_micros(250);
+/// Tasks that have not had their first turn. The next arrival waits until one of them has had it, or is too late.
+const BEGINNING: usize = 512;
 /// Connections that an arrival looks for room on before it gives up.
 const LOOKS: usize = 3;
 
@@ -100,6 +103,7 @@ pub async fn offer(
     let mut generator = Generator {
         clients: clients.to_vec(),
         rooms,
+        beginning: Arc::new(Semaphore::new(BEGINNING)),
         population: population.clone(),
         rng: StdRng::seed_from_u64(seed),
         clock: Clock::system(),
@@ -129,6 +133,7 @@ pub async fn offer(
 struct Generator {
     clients: Vec<Client>,
     rooms: Vec<Arc<Semaphore>>,
+    beginning: Arc<Semaphore>,
     population: Population,
     rng: StdRng,
     clock: Clock,
@@ -148,8 +153,9 @@ impl Generator {
             next = next.max(too_late);
             // One at a time: while many are due, time goes on and the oldest become too late.
             let due = due(stretch, next);
-            if next < all && due <= now {
-                not_sent += u64::from(!self.send(number, next, due, began));
+            let turn = self.beginning.clone().try_acquire_owned().ok();
+            if let Some(turn) = turn.filter(|_| next < all && due <= now) {
+                not_sent += u64::from(!self.send(number, next, due, (began, turn)));
                 next += 1;
             } else if next < all {
                 std::thread::sleep(due.saturating_sub(now).max(NAP));
@@ -158,14 +164,21 @@ impl Generator {
         not_sent
     }
 
-    /// Sends one, if there is room for it.
-    fn send(&mut self, stretch: usize, number: u64, due: Duration, began: Instant) -> bool {
+    /// Sends one, if there is room for it. The turn is given back when its task has had the first one.
+    fn send(
+        &mut self,
+        stretch: usize,
+        number: u64,
+        due: Duration,
+        (began, turn): (Instant, OwnedSemaphorePermit),
+    ) -> bool {
         let Some((mut client, room)) = self.room(number) else { return false };
         let key = request::key(&self.clock, &mut self.rng);
         let user = self.population.pick(&mut self.rng);
         let request = request::credit(key, user, AMOUNT);
         let answers = self.answers.clone();
         self.tasks.spawn(async move {
+            drop(turn);
             let answer = client.post_transfer(request).await;
             let took = began.elapsed().saturating_sub(due);
             drop(room);
@@ -233,6 +246,31 @@ mod tests {
             assert!(all == 0 || due(&stretch, all - 1) < length);
             assert_eq!(due(&stretch, per_second * 5), Duration::from_secs(5));
         }
+    }
+
+    #[test]
+    fn tasks_that_have_no_turn_keep_the_next_arrivals_from_being_sent() -> anyhow::Result<()> {
+        // Nobody drives it: no task has a turn.
+        let idle = tokio::runtime::Builder::new_current_thread().build()?;
+        let _entered = idle.enter();
+        let channel = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let (answers, _answered) = mpsc::unbounded_channel();
+        let mut generator = Generator {
+            clients: vec![Client::new(channel)],
+            rooms: vec![Arc::new(Semaphore::new(ROOM))],
+            beginning: Arc::new(Semaphore::new(BEGINNING)),
+            population: Population::One,
+            rng: StdRng::seed_from_u64(1),
+            clock: Clock::system(),
+            tasks: idle.handle().clone(),
+            answers,
+        };
+        let (length, patience) = (Duration::from_millis(8), Duration::from_millis(1));
+        let stretch = Stretch { per_second: 100_000, length, patience };
+        let not_sent = generator.stretch(0, &stretch, Instant::now());
+        // Fewer are sent where the machine stands still for longer than they have patience.
+        assert!(not_sent >= 800 - BEGINNING as u64, "{not_sent}");
+        Ok(())
     }
 
     #[test]
