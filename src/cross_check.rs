@@ -50,8 +50,8 @@ pub struct Side<S> {
 /// Holds by key, as one side knows them.
 pub type Holds<S> = BTreeMap<String, Side<S>>;
 
-/// What a comparison found.
-#[derive(Debug, Clone)]
+/// What comparisons found.
+#[derive(Debug, Clone, Default)]
 pub struct Agreement {
     /// Keys looked at.
     pub rows: u64,
@@ -66,7 +66,6 @@ pub fn agreement(
     before: &Holds<Implied>,
     found: &Holds<Standing>,
     after: &Holds<Implied>,
-    took: Duration,
 ) -> Agreement {
     let keys: BTreeSet<&String> = before.keys().chain(found.keys()).collect();
     let mut suspects = BTreeMap::new();
@@ -83,7 +82,8 @@ pub fn agreement(
             suspects.insert((*key).clone(), wrong);
         }
     }
-    Agreement { rows: u64::try_from(keys.len()).unwrap_or(u64::MAX), suspects, took }
+    let rows = u64::try_from(keys.len()).unwrap_or(u64::MAX);
+    Agreement { rows, suspects, took: Duration::ZERO }
 }
 
 /// How a cash-out and its hold contradict each other.
@@ -111,11 +111,23 @@ fn disagreement(expected: &Side<Implied>, hold: Option<&Side<Standing>>) -> Opti
 }
 
 impl Agreement {
-    /// Only what was suspected before, too.
+    /// Adds what another comparison found.
+    pub fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.suspects.extend(other.suspects);
+    }
+
+    /// Only what another look at it found too, and how it found it.
     #[must_use]
-    pub fn only(mut self, before: &BTreeMap<String, String>) -> Self {
-        self.suspects.retain(|key, _| before.contains_key(key));
-        self
+    pub fn confirmed_by(self, mut again: Self) -> Self {
+        again.suspects.retain(|key, _| self.suspects.contains_key(key));
+        Self { suspects: again.suspects, ..self }
+    }
+
+    /// The same, with how long it took in all.
+    #[must_use]
+    pub fn taking(self, took: Duration) -> Self {
+        Self { took, ..self }
     }
 
     /// The line of the report.
@@ -141,8 +153,12 @@ mod tests {
         Holds::from([("cash:1".to_owned(), Side { user_id: 7, amount_minor: 100, state })])
     }
 
+    fn none_found() -> Holds<Standing> {
+        Holds::new()
+    }
+
     fn wrong(before: &Holds<Implied>, found: &Holds<Standing>, after: &Holds<Implied>) -> bool {
-        !agreement(before, found, after, Duration::ZERO).suspects.is_empty()
+        !agreement(before, found, after).suspects.is_empty()
     }
 
     #[test]
@@ -175,8 +191,18 @@ mod tests {
         let mut other = one(Standing::Open);
         other.values_mut().for_each(|hold| hold.amount_minor = 99);
         assert!(wrong(&one(Implied::Open), &other, &one(Implied::Open)));
-        let told = agreement(&none, &one(Standing::Open), &none, Duration::ZERO);
-        assert_eq!(told.clone().only(&BTreeMap::new()).check().violations, 0);
-        assert_eq!(told.check().examples, ["cash:1: a hold without a cash-out"]);
+        let mut told = agreement(&none, &one(Standing::Open), &none);
+        told.add(agreement(&one(Implied::Open), &one(Standing::Open), &one(Implied::Open)));
+        let check = told.clone().taking(Duration::from_millis(2)).check();
+        assert_eq!((check.rows, check.violations, check.ms), (2, 1, 2));
+        assert_eq!(check.examples, ["cash:1: a hold without a cash-out"]);
+        let arrived = agreement(&one(Implied::Open), &one(Standing::Open), &one(Implied::Open));
+        assert_eq!(told.clone().confirmed_by(arrived).check().violations, 0, "it was under way");
+        let again = agreement(&one(Implied::Open), &none_found(), &one(Implied::Open));
+        let check = told.confirmed_by(again.clone()).check();
+        assert_eq!((check.rows, check.violations), (2, 1));
+        assert_eq!(check.examples, ["cash:1: Open, and there is no hold"]);
+        let fine = Agreement::default().confirmed_by(again);
+        assert_eq!(fine.check().violations, 0, "it moved only then");
     }
 }

@@ -6,16 +6,20 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use account_service::FoundHolds;
 use account_service::domain::HoldState;
+use account_service::store::standing::FoundHold;
 use cashout_common::report::Report;
 use cashout_common::settings::Values;
 use clap::{Arg, ArgAction, Command};
-use withdraw_service::ExpectedState;
+use withdraw_service::{ExpectedHold, ExpectedHolds, ExpectedState, HOLD_KEYS};
 
 use crate::cross_check::{Agreement, Holds, Implied, Side, Standing, agreement};
 
 /// What was in flight is looked at again after this time; a step takes far less.
 const GRACE: Duration = Duration::from_secs(3);
+/// Where so many cash-outs or holds look wrong, the two databases do not belong together, and no more is looked at.
+const ENOUGH: usize = 10_000;
 
 /// What the command takes besides the settings.
 pub fn arguments() -> Command {
@@ -30,30 +34,73 @@ pub fn arguments() -> Command {
 pub async fn verify(account_url: &str, withdraw_url: &str) -> anyhow::Result<Report> {
     let mut report = account_service::verify(account_url).await?;
     report.extend(withdraw_service::verify(withdraw_url).await?);
-    let mut seen = look(account_url, withdraw_url).await?;
-    if !seen.suspects.is_empty() {
-        // The two databases are never read at the same moment, so what is between two steps looks
-        // wrong once. What is wrong stays wrong.
-        tokio::time::sleep(GRACE).await;
-        seen = look(account_url, withdraw_url).await?.only(&seen.suspects);
-    }
-    report.checks.push(seen.check());
+    let sides = Sides {
+        cash_outs: ExpectedHolds::open(withdraw_url).await?,
+        holds: FoundHolds::open(account_url).await?,
+    };
+    let seen = sides.compared().await;
+    sides.cash_outs.close().await;
+    sides.holds.close().await;
+    report.checks.push(seen?.check());
     Ok(report)
 }
 
-/// Reads the cash-outs before and after the holds: see [`agreement`].
-async fn look(account_url: &str, withdraw_url: &str) -> anyhow::Result<Agreement> {
-    let started = Instant::now();
-    let before = implied(withdraw_url).await?;
-    let found = standing(account_url).await?;
-    let after = implied(withdraw_url).await?;
-    Ok(agreement(&before, &found, &after, started.elapsed()))
+/// Both databases, read page by page: whatever their size, a page of each is in memory.
+struct Sides {
+    cash_outs: ExpectedHolds,
+    holds: FoundHolds,
 }
 
-/// What every cash-out implies about its hold.
-async fn implied(withdraw_url: &str) -> anyhow::Result<Holds<Implied>> {
-    let all = withdraw_service::holds_expected(withdraw_url).await?;
-    let sides = all.into_iter().map(|expected| {
+impl Sides {
+    /// Looks at everything, and at what is wrong once more after a while: the two databases are never read at the same
+    /// moment, so what is between two steps looks wrong once. What is wrong stays wrong.
+    async fn compared(&self) -> anyhow::Result<Agreement> {
+        let started = Instant::now();
+        let mut seen = Agreement::default();
+        let mut after = Some(i64::MIN);
+        while let Some(id) = after.filter(|_| seen.suspects.len() < ENOUGH) {
+            let (page, until) = self.cash_outs.after(id).await?;
+            let keys: Vec<String> = page.iter().map(|expected| expected.hold_key.clone()).collect();
+            seen.add(self.look(&keys, implied(page)).await?);
+            after = until;
+        }
+        let (mut after, mut more) = (None, true);
+        while more && seen.suspects.len() < ENOUGH {
+            let (page, until) = self.holds.after(HOLD_KEYS, after.as_deref()).await?;
+            seen.add(self.orphans(page).await?);
+            (more, after) = (until.is_some(), until);
+        }
+        let took = started.elapsed();
+        if seen.suspects.is_empty() {
+            return Ok(seen.taking(took));
+        }
+        tokio::time::sleep(GRACE).await;
+        let started = Instant::now();
+        let keys: Vec<String> = seen.suspects.keys().cloned().collect();
+        let before = implied(self.cash_outs.under(&keys).await?);
+        let again = self.look(&keys, before).await?;
+        Ok(seen.confirmed_by(again).taking(took + started.elapsed()))
+    }
+
+    /// Reads holds, and then again the cash-outs that were read `before`: see [`agreement`].
+    async fn look(&self, keys: &[String], before: Holds<Implied>) -> anyhow::Result<Agreement> {
+        let found = standing(self.holds.of(keys).await?);
+        let after = implied(self.cash_outs.under(keys).await?);
+        Ok(agreement(&before, &found, &after))
+    }
+
+    /// Those of some holds that have no cash-out. A cash-out is there before its hold is.
+    async fn orphans(&self, holds: Vec<FoundHold>) -> anyhow::Result<Agreement> {
+        let keys: Vec<String> = holds.iter().map(|found| found.key.clone()).collect();
+        let known = implied(self.cash_outs.under(&keys).await?);
+        let alone = holds.into_iter().filter(|found| !known.contains_key(&found.key)).collect();
+        Ok(agreement(&Holds::new(), &standing(alone), &known))
+    }
+}
+
+/// What cash-outs imply about their holds.
+fn implied(expected: Vec<ExpectedHold>) -> Holds<Implied> {
+    let sides = expected.into_iter().map(|expected| {
         let state = match expected.state {
             ExpectedState::None => Implied::None,
             ExpectedState::Open => Implied::Open,
@@ -64,13 +111,12 @@ async fn implied(withdraw_url: &str) -> anyhow::Result<Holds<Implied>> {
         let (user_id, amount_minor) = (expected.user_id, expected.apply_minor);
         (expected.hold_key, Side { user_id, amount_minor, state })
     });
-    Ok(sides.collect())
+    sides.collect()
 }
 
-/// Every hold that the ledger has for a cash-out: their keys begin with `cash:`.
-async fn standing(account_url: &str) -> anyhow::Result<Holds<Standing>> {
-    let all = account_service::holds_found(account_url, "cash:").await?;
-    let sides = all.into_iter().map(|found| {
+/// What the ledger says of its holds.
+fn standing(found: Vec<FoundHold>) -> Holds<Standing> {
+    let sides = found.into_iter().map(|found| {
         let state = match found.state {
             HoldState::Open => Standing::Open,
             HoldState::Settled => Standing::Settled,
@@ -79,7 +125,7 @@ async fn standing(account_url: &str) -> anyhow::Result<Holds<Standing>> {
         let (user_id, amount_minor) = (found.user_id, found.amount_minor);
         (found.key, Side { user_id, amount_minor, state })
     });
-    Ok(sides.collect())
+    sides.collect()
 }
 
 /// The command.

@@ -29,6 +29,7 @@ pub use sealing::{Key, Keyring};
 use crate::service::payees::Payees;
 use crate::service::poster::Poster;
 use crate::service::{releases, resealing};
+use crate::store::standing::FoundHold;
 use crate::store::{LOCK, Store};
 
 /// The service's full name, for health.
@@ -102,18 +103,43 @@ pub async fn verify(database_url: &str) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Every hold whose key begins with `prefix`, for a comparison with who placed them (G12).
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn holds_found(
-    database_url: &str,
-    prefix: &str,
-) -> anyhow::Result<Vec<store::standing::FoundHold>> {
-    let store = Store::open_read_only(database_url).await?;
-    let found = store.holds_under(prefix).await?;
-    store.database().close().await;
-    Ok(found)
+/// The holds of a ledger, for a comparison with who placed them (G12).
+#[derive(Debug)]
+pub struct FoundHolds(Store);
+
+impl FoundHolds {
+    /// Opens a database for reading alone.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(database_url: &str) -> anyhow::Result<Self> {
+        Ok(Self(Store::open_read_only(database_url).await?))
+    }
+
+    /// See [`Store::holds_after`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn after(
+        &self,
+        prefix: &str,
+        key: Option<&str>,
+    ) -> anyhow::Result<(Vec<FoundHold>, Option<String>)> {
+        Ok(self.0.holds_after(prefix, key).await?)
+    }
+
+    /// See [`Store::holds_of`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn of(&self, keys: &[String]) -> anyhow::Result<Vec<FoundHold>> {
+        Ok(self.0.holds_of(keys).await?)
+    }
+
+    /// Ends reading.
+    pub async fn close(self) {
+        self.0.database().close().await;
+    }
 }
 
 /// Everything that left to a counter-account since a moment, by the hold it left from, for a comparison

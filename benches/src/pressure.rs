@@ -96,7 +96,7 @@ pub struct Stretched {
     pub p99_us: u64,
     /// All did.
     pub max_us: u64,
-    /// Half of the refusals took so long, microseconds; none when nobody was refused.
+    /// Half of the refusals took so long, microseconds; 0 when nobody was refused.
     pub refused_p50_us: u64,
     /// 99 of 100 did.
     pub refused_p99_us: u64,

@@ -112,6 +112,7 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
             let last = pressure.stretches.last().is_some_and(|last| last.name == stretch.name);
             let back = pressure.back_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms} ms"));
             let back = if last { back } else { String::new() };
+            let refused = |us| if stretch.refused > 0 { time(us) } else { "–".to_owned() };
             writeln!(
                 out,
                 "| {scenario} | {who} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} \
@@ -128,8 +129,8 @@ pub fn pressure(out: &mut String, comparisons: &[Comparison]) -> std::fmt::Resul
                 time(stretch.p99_of_a_second_us),
                 time(stretch.p99_us),
                 time(stretch.max_us),
-                time(stretch.refused_p50_us),
-                time(stretch.refused_p99_us),
+                refused(stretch.refused_p50_us),
+                refused(stretch.refused_p99_us),
                 cpu(stretch.cost.service_cpu_ns),
                 cpu(stretch.cost.database_cpu_ns),
                 cpu(stretch.cost.client_cpu_ns),

@@ -1,5 +1,6 @@
 //! End to end: the real system, over the doors that people use.
 
+mod agreement;
 mod bad_input;
 mod cancelled_calls;
 mod cash_out;

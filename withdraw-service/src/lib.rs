@@ -33,10 +33,12 @@ use tonic::service::RoutesBuilder;
 
 pub use config::{Config, SETTINGS};
 pub use domain::policy::Policy;
+pub use domain::withdrawal::HOLD_KEYS;
 pub use providers::{Channel, Channels, Other};
 pub use service::Timing;
 pub use service::float::FloatGuard;
-pub use verification::{ExpectedHold, ExpectedState, holds_expected, verify};
+pub use verification::holds::{ExpectedHold, ExpectedHolds, ExpectedState};
+pub use verification::verify;
 
 use ports::Ledger;
 use service::notifications::Forgeries;

@@ -176,10 +176,13 @@ impl Asked {
     }
 }
 
+/// What the keys of all holds of withdrawals begin with.
+pub const HOLD_KEYS: &str = "cash:";
+
 /// Key of the hold of the withdrawal with that cash_sn.
 #[must_use]
 pub fn hold_key(cash_sn: &str) -> String {
-    ["cash:", cash_sn].concat()
+    [HOLD_KEYS, cash_sn].concat()
 }
 
 /// The account right after the hold was placed.

@@ -2,12 +2,11 @@
 //!
 //! Read beside the service, in a process of its own. Must not know: what a difference is.
 
-use cashout_common::db::{Conn, Engine, Readers};
+use cashout_common::db::{Conn, Readers};
 use cashout_common::on_engine;
 use sqlx::{Error, QueryBuilder};
 
-/// Numbers asked for in one statement.
-const CHUNK: usize = 1_000;
+use super::list::by_list;
 
 /// One of our numbers and its cash-out.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -101,23 +100,6 @@ pub async fn paid_between(
     );
     on_engine!(readers, p => sqlx::query_as(SQL)
         .bind(provider).bind(from_us).bind(until_us).fetch_all(p).await)
-}
-
-/// Runs a query over a list, part by part.
-macro_rules! by_list {
-    ($readers:expr, $list:expr, $sqlite:expr, $postgres:expr) => {{
-        let mut found = Vec::new();
-        for part in $list.chunks(CHUNK) {
-            found.extend(match $readers {
-                Engine::Sqlite(p) => {
-                    let list = serde_json::json!(part).to_string();
-                    sqlx::query_as($sqlite).bind(list).fetch_all(p).await?
-                }
-                Engine::Postgres(p) => sqlx::query_as($postgres).bind(part).fetch_all(p).await?,
-            });
-        }
-        Ok(found)
-    }};
 }
 
 /// What we know of numbers, whoever was asked under them.

@@ -1,45 +1,10 @@
-//! Queries over attempts, calls and notifications that find nothing as long as G8, G9 and G15 hold. The
-//! database does the looking, so that a check takes no memory however many calls there are.
+//! Queries over attempts, calls and notifications that find nothing as long as G8, G9 and G15 hold.
 //!
 //! Must not know: who asks.
 
-use cashout_common::db::Snapshot;
-use cashout_common::on_engine;
-use sqlx::{AssertSqlSafe, Error};
-
+use super::rules::Rule;
 use crate::domain::notice::{NOT_PAID_WORDS, PAID_WORDS};
 use crate::domain::status::Status;
-
-/// What must never be found.
-struct Rule {
-    guarantee: &'static str,
-    /// What is wrong with each thing found.
-    told: &'static str,
-    /// Gives a word for each thing that breaks the rule.
-    sql: String,
-}
-
-/// Something that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    /// Which guarantee.
-    pub guarantee: &'static str,
-    /// What is wrong.
-    pub told: &'static str,
-    /// With what.
-    pub about: String,
-}
-
-/// How many rows the rules look at.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Looked {
-    /// Calls to providers.
-    pub calls: i64,
-    /// Withdrawals whose money returned.
-    pub returned: i64,
-    /// Notifications.
-    pub notifications: i64,
-}
 
 fn any_of(statuses: &[Status]) -> String {
     let numbers: Vec<String> = statuses.iter().map(|s| s.number().to_string()).collect();
@@ -57,11 +22,17 @@ const FAILED: [Status; 2] = [Status::Failing, Status::Failed];
 const UNSENT: [Status; 5] =
     [Status::Declined, Status::Refusing, Status::Refused, Status::Cancelling, Status::Cancelled];
 
+/// Counts the withdrawals whose money returned.
+pub(super) fn returned() -> String {
+    let (failed, unsent) = (any_of(&FAILED), any_of(&UNSENT));
+    format!("SELECT count(*) FROM withdrawal_state WHERE status IN ({failed}, {unsent})")
+}
+
 /// G8: one number at a time, sent again only after the provider said that it does not know it, or that
 /// the payee must confirm what they were not told.
-fn never_pays_twice() -> Vec<Rule> {
+pub(super) fn never_pays_twice() -> Vec<Rule> {
     let (open, paid) = (any_of(&OPEN), any_of(&PAID));
-    let rule = |told, sql: String| Rule { guarantee: "G8", told, sql };
+    let rule = |told, sql: String| Rule { guarantee: "G8", noun: "withdrawal", told, sql };
     vec![
         rule(
             "has two numbers of which none failed",
@@ -130,27 +101,10 @@ fn never_pays_twice() -> Vec<Rule> {
     ]
 }
 
-/// G11, what the tables' foreign keys would say: a cash-out is what was asked for and how it stands, never one alone.
-fn is_told_whole() -> Vec<Rule> {
-    let rule = |told, sql: &str| Rule { guarantee: "G11", told, sql: sql.to_owned() };
-    vec![
-        rule(
-            "was asked for and stands nowhere",
-            "SELECT CAST(w.id AS TEXT) FROM withdrawal w WHERE NOT EXISTS \
-             (SELECT 1 FROM withdrawal_state s WHERE s.id = w.id)",
-        ),
-        rule(
-            "stands somewhere and was never asked for",
-            "SELECT CAST(s.id AS TEXT) FROM withdrawal_state s WHERE NOT EXISTS \
-             (SELECT 1 FROM withdrawal w WHERE w.id = s.id)",
-        ),
-    ]
-}
-
 /// G9: money returns on a definite refusal, on a person's word, or because nothing was ever sent.
-fn never_returns_what_may_be_paid() -> Vec<Rule> {
+pub(super) fn never_returns_what_may_be_paid() -> Vec<Rule> {
     let (failed, unsent) = (any_of(&FAILED), any_of(&UNSENT));
-    let rule = |told, sql| Rule { guarantee: "G9", told, sql };
+    let rule = |told, sql| Rule { guarantee: "G9", noun: "withdrawal", told, sql };
     vec![
         rule(
             "returned without a refusal for good",
@@ -192,9 +146,10 @@ fn never_returns_what_may_be_paid() -> Vec<Rule> {
 }
 
 /// G15: notifications are kept once, compared, and no outcome comes of one.
-fn notifications_are_hints() -> Vec<Rule> {
+pub(super) fn notifications_are_hints() -> Vec<Rule> {
     let (paid, not_paid) = (words(PAID_WORDS), words(NOT_PAID_WORDS));
-    let rule = |told, sql| Rule { guarantee: "G15", told, sql };
+    let noun = "notification or withdrawal";
+    let rule = |told, sql| Rule { guarantee: "G15", noun, told, sql };
     vec![
         rule(
             "was kept twice",
@@ -226,32 +181,4 @@ fn notifications_are_hints() -> Vec<Rule> {
                 .to_owned(),
         ),
     ]
-}
-
-/// Everything that breaks a rule, and how much was looked at.
-///
-/// # Errors
-/// The database's.
-pub async fn broken(tx: &mut Snapshot) -> Result<(Vec<Broken>, Looked), Error> {
-    let mut found = Vec::new();
-    let rules = [
-        never_pays_twice(),
-        never_returns_what_may_be_paid(),
-        is_told_whole(),
-        notifications_are_hints(),
-    ];
-    for Rule { guarantee, told, sql } in rules.into_iter().flatten() {
-        let about: Vec<String> = on_engine!(&mut *tx, c =>
-            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut **c).await?);
-        found.extend(about.into_iter().map(|about| Broken { guarantee, told, about }));
-    }
-    let sql = format!(
-        "SELECT (SELECT count(*) FROM provider_call), (SELECT count(*) FROM withdrawal_state \
-         WHERE status IN ({}, {})), (SELECT count(*) FROM notification)",
-        any_of(&FAILED),
-        any_of(&UNSENT)
-    );
-    let (calls, returned, notifications) = on_engine!(&mut *tx, c =>
-        sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut **c).await?);
-    Ok((found, Looked { calls, returned, notifications }))
 }

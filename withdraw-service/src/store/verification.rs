@@ -1,50 +1,37 @@
-//! Everything `verify` looks at, read at one moment. What grows without end and is looked at one by one
-//! (attempts with their bytes, notifications) is shown row by row and not kept.
+//! What `verify` looks at one by one, read at one moment: withdrawals with their histories page by page, attempts with
+//! their bytes and notifications row by row. Nothing of it is kept, so it takes no memory however much there is.
 //!
 //! Must not know: what is right.
 
-use cashout_common::db::{Database, Snapshot};
+use cashout_common::db::{Readers, Snapshot};
 use cashout_common::on_engine;
 use futures::TryStreamExt;
 use sqlx::Error;
 
 use super::attempts::Attempt;
 use super::history::Line;
-use super::payout_rules::{Broken, Looked, broken};
+use super::list::by_list;
 use super::withdrawals::{Row, all, columns, select};
 use crate::domain::withdrawal::Withdrawal;
 
-const WITHDRAWALS: &str = select!("ORDER BY w.id");
+/// Withdrawals of a page.
+const PAGE: i64 = 1000;
+/// Where a page ends, if it is full. Pages are ranges of ids: where it is told only how many are wanted, PostgreSQL may
+/// read how withdrawals stand from the first on for every page, to merge it with what was asked for.
+const UNTIL: &str = "SELECT id FROM withdrawal WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
+const WITHDRAWALS: &str = select!("WHERE w.id > $1 AND w.id <= $2 ORDER BY w.id");
+const LINES: &str = "SELECT * FROM history WHERE withdrawal_id > $1 AND withdrawal_id <= $2 \
+    ORDER BY withdrawal_id, id";
 
-/// The database at one moment.
+/// Some withdrawals and their histories.
 #[derive(Debug)]
-#[allow(missing_docs)] // Each field is a table, or what was found in tables too big to be read.
-pub struct Facts {
+pub struct Page {
+    /// By id.
     pub withdrawals: Vec<Withdrawal>,
+    /// By withdrawal, in the order in which it happened.
     pub lines: Vec<Line>,
-    pub reviews: Vec<Review>,
-    pub keys: Vec<Key>,
-    pub last_sequence: i64,
-    pub broken: Vec<Broken>,
-    pub looked: Looked,
-}
-
-/// One approval.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Review {
-    /// Of what.
-    pub withdrawal_id: i64,
-    /// By whom.
-    pub reviewer: i64,
-}
-
-/// One use of a key.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Key {
-    /// Whose key.
-    pub scope: String,
-    /// The key.
-    pub key: String,
+    /// Where the next page begins after; nothing when there is none.
+    pub until: Option<i64>,
 }
 
 /// An attempt beside its withdrawal.
@@ -72,23 +59,21 @@ pub struct Heard {
     pub a_amount_minor: i64,
 }
 
-/// Reads what is kept in memory.
+/// The withdrawals after that id, and their histories.
 ///
 /// # Errors
 /// The database's.
-pub async fn read(snapshot: &mut Snapshot) -> Result<Facts, Error> {
-    let (broken, looked) = broken(snapshot).await?;
+pub async fn page(snapshot: &mut Snapshot, after: i64) -> Result<Page, Error> {
     on_engine!(snapshot, tx => {
-        let rows: Vec<Row> = sqlx::query_as(WITHDRAWALS).fetch_all(&mut **tx).await?;
-        let lines = sqlx::query_as("SELECT * FROM history ORDER BY id").fetch_all(&mut **tx).await?;
-        let reviews = sqlx::query_as("SELECT withdrawal_id, reviewer FROM review")
-            .fetch_all(&mut **tx).await?;
-        let keys = sqlx::query_as("SELECT scope, key FROM answer").fetch_all(&mut **tx).await?;
-        let last_sequence =
-            sqlx::query_scalar("SELECT last_sequence FROM stream_head WHERE id = 1")
-                .fetch_one(&mut **tx).await?;
+        let until: Option<i64> = sqlx::query_scalar(UNTIL)
+            .bind(after).bind(PAGE - 1).fetch_optional(&mut **tx).await?;
+        let rows: Vec<Row> = sqlx::query_as(WITHDRAWALS)
+            .bind(after).bind(until.unwrap_or(i64::MAX)).fetch_all(&mut **tx).await?;
         let withdrawals = all(rows)?;
-        Ok(Facts { withdrawals, lines, reviews, keys, last_sequence, broken, looked })
+        // What comes after the last withdrawal is nobody's history, and there may be any amount of it.
+        let last = until.or(withdrawals.last().map(|last| last.id)).unwrap_or(after);
+        let lines = sqlx::query_as(LINES).bind(after).bind(last).fetch_all(&mut **tx).await?;
+        Ok(Page { withdrawals, lines, until })
     })
 }
 
@@ -136,12 +121,30 @@ pub async fn end(snapshot: Snapshot) -> Result<(), Error> {
     on_engine!(snapshot, tx => tx.rollback().await)
 }
 
-/// All withdrawals, at one moment.
+/// The withdrawals after that id as they are now, and where the next page begins after, if there is one.
 ///
 /// # Errors
 /// The database's.
-pub async fn withdrawals(database: &Database) -> Result<Vec<Withdrawal>, Error> {
-    let rows: Vec<Row> = on_engine!(database.readers(), p =>
-        sqlx::query_as(WITHDRAWALS).fetch_all(p).await?);
-    all(rows)
+pub async fn after(readers: &Readers, id: i64) -> Result<(Vec<Withdrawal>, Option<i64>), Error> {
+    on_engine!(readers, p => {
+        let until: Option<i64> = sqlx::query_scalar(UNTIL)
+            .bind(id).bind(PAGE - 1).fetch_optional(p).await?;
+        let rows: Vec<Row> = sqlx::query_as(WITHDRAWALS)
+            .bind(id).bind(until.unwrap_or(i64::MAX)).fetch_all(p).await?;
+        Ok((all(rows)?, until))
+    })
+}
+
+/// The withdrawals with these numbers, as they are now.
+///
+/// # Errors
+/// The database's.
+pub async fn under(readers: &Readers, cash_sns: &[String]) -> Result<Vec<Withdrawal>, Error> {
+    let rows: Result<Vec<Row>, Error> = by_list!(
+        readers,
+        cash_sns,
+        select!("WHERE w.cash_sn IN (SELECT value FROM json_each($1))"),
+        select!("WHERE w.cash_sn = ANY($1)")
+    );
+    all(rows?)
 }

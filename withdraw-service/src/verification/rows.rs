@@ -3,7 +3,7 @@
 //!
 //! Must not know: where the rows come from.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cashout_common::report::Check;
 
@@ -19,23 +19,34 @@ pub(super) struct Seen {
     rows: u64,
     violations: u64,
     examples: Vec<String>,
-    since: Instant,
-    ms: u64,
+    took: Duration,
 }
 
 impl Seen {
     /// Nothing yet.
     pub(super) fn begun() -> Self {
-        let (rows, violations, examples, since) = (0, 0, Vec::new(), Instant::now());
-        Self { rows, violations, examples, since, ms: 0 }
+        Self { rows: 0, violations: 0, examples: Vec::new(), took: Duration::ZERO }
     }
 
-    /// All of it.
-    pub(super) fn ended(self) -> Self {
-        Self { ms: millis(self.since), ..self }
+    /// Counts the time of a look.
+    pub(super) fn looking(&mut self, look: impl FnOnce(&mut Self)) {
+        let started = Instant::now();
+        look(self);
+        self.took += started.elapsed();
     }
 
-    fn wrong(&mut self, told: impl FnOnce() -> String) {
+    /// Counts the time since then, of reading.
+    pub(super) fn took_since(&mut self, started: Instant) {
+        self.took += started.elapsed();
+    }
+
+    /// Counts a row.
+    pub(super) fn row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Counts a violation, and keeps the words of the first few.
+    pub(super) fn wrong(&mut self, told: impl FnOnce() -> String) {
         self.violations += 1;
         if self.examples.len() < EXAMPLES {
             self.examples.push(told());
@@ -48,14 +59,14 @@ impl Seen {
         check.violations += self.violations;
         check.examples.extend(self.examples);
         check.examples.truncate(EXAMPLES);
-        check.ms += self.ms;
+        check.ms += millis(self.took);
         check
     }
 }
 
 /// What is sent is what was written down, and what was written down is what was approved.
 pub(super) fn asked(seen: &mut Seen, a: &Asked) {
-    seen.rows += 1;
+    seen.row();
     for what in differences(a) {
         seen.wrong(|| format!("attempt of withdrawal {}: {what}", a.attempt.withdrawal_id));
     }

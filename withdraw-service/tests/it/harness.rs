@@ -130,9 +130,16 @@ impl Service {
         self.stop().await;
         let report = verify(&url).await?;
         ensure!(report.clean(), "{report}");
-        for hold in withdraw_service::holds_expected(&url).await? {
-            ensure!(ledger.matches(&hold), "the ledger disagrees: {hold:?}");
+        let holds = withdraw_service::ExpectedHolds::open(&url).await?;
+        let mut after = Some(i64::MIN);
+        while let Some(id) = after {
+            let (page, until) = holds.after(id).await?;
+            for hold in page {
+                ensure!(ledger.matches(&hold), "the ledger disagrees: {hold:?}");
+            }
+            after = until;
         }
+        holds.close().await;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod limits;
 mod lost_answer;
 mod notices;
 mod outcomes;
+mod pages;
 mod payable;
 mod reading;
 mod remote;

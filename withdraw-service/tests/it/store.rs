@@ -146,6 +146,8 @@ async fn verify_finds_what_was_changed_behind_our_back() -> anyhow::Result<()> {
         ("G10", "UPDATE withdrawal SET payee_id = 'mallory'"),
         ("G11", "UPDATE withdrawal_state SET status = 6"),
         ("G11", "UPDATE stream_head SET last_sequence = 99"),
+        ("G11", "DELETE FROM stream_head"),
+        ("G11", "UPDATE history SET user_id = 8 WHERE id = 2"),
         (
             "G11",
             "INSERT INTO history SELECT 7, 1, 7, 13, 15, 'released', 'x', '', 0 FROM stream_head",
