@@ -22,6 +22,9 @@ use serde::Serialize;
 use crate::http::{App, Call, Family, Refusal, answer};
 use row::Row;
 
+/// The family's part of `/openapi.json`.
+pub const DESCRIPTION: &str = include_str!("description.json");
+
 /// The statement and one entry of it.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()

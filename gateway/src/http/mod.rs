@@ -3,6 +3,7 @@
 //! Must not know: any endpoint's parameters or body.
 
 mod call;
+mod description;
 mod edge;
 mod envelope;
 mod health;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use axum::body::Bytes;
 use cashout_common::serve::{Limits, Running, Version, accept};
 use cashout_common::world::World;
 use cashout_proto::{Failure, Reason};
@@ -56,14 +58,23 @@ pub async fn start(config: Config, world: World) -> anyhow::Result<Running> {
         token_parameter: config.token_parameter,
         fee_rate: config.fee_rate,
     });
-    let edge = edge::Edge::new(routes(&app), Arc::clone(&app), &limits, config.request_timeout);
+    let routes = routes(&app, description()?);
+    let edge = edge::Edge::new(routes, Arc::clone(&app), &limits, config.request_timeout);
     let task = tokio::spawn(accept(listener, edge, limits, stop.clone()));
     Ok(Running::new(address, stop, task))
 }
 
-fn routes(app: &Arc<App>) -> Router {
+/// What all routes take and answer.
+fn description() -> anyhow::Result<Bytes> {
+    let families =
+        [settlement::DESCRIPTION, capital::DESCRIPTION, wallet::DESCRIPTION, notify::DESCRIPTION];
+    description::joined(description::COMMON, &families)
+}
+
+fn routes(app: &Arc<App>, description: Bytes) -> Router {
     Router::new()
         .merge(health::routes())
+        .merge(description::routes(description))
         .merge(settlement::routes())
         .merge(capital::routes())
         .merge(wallet::routes())

@@ -19,6 +19,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::http::{App, Notice, Provider, Refusal};
 
+/// The family's part of `/openapi.json`.
+pub const DESCRIPTION: &str = include_str!("description.json");
+
 /// Both routes.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()

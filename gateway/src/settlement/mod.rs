@@ -19,6 +19,9 @@ use crate::http::{App, Call, Family, Parameters, Refusal, answer};
 use crate::json::Number;
 use crate::upstream::account_of;
 
+/// The family's part of `/openapi.json`.
+pub const DESCRIPTION: &str = include_str!("description.json");
+
 /// Both endpoints, by GET or POST.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()

@@ -25,6 +25,9 @@ use serde::Serialize;
 
 use crate::http::{App, Call, Family, Parameters, Refusal, answer, malformed};
 
+/// The family's part of `/openapi.json`.
+pub const DESCRIPTION: &str = include_str!("description.json");
+
 /// All routes of the family.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()

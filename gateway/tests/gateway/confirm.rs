@@ -18,6 +18,7 @@ fn waiting(user_id: i64) -> Withdrawal {
     Withdrawal {
         id: 3,
         user_id,
+        cash_sn: "202009130000000003".to_owned(),
         status: Status::Paying.into(),
         cash_status: 4,
         pay_status: 1,

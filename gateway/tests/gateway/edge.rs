@@ -239,7 +239,7 @@ async fn what_went_wrong_inside_is_not_told_outside() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn each_refusal_of_a_service_reaches_the_client_as_the_table_says() -> anyhow::Result<()> {
-    let stack = Stack::at(NOW_S).await?;
+    let stack = Stack::at(NOW_S).await?.unjudged();
     let body = r#"{"data":{"attributes":{"cash_apply_amount":1,"cash_type":1}}}"#;
     for reason in Reason::ALL {
         stack.fakes.refuses("request_withdrawal", Failure::new(*reason, "no"));

@@ -130,7 +130,7 @@ async fn idempotency_keys_are_checked_before_anything_is_asked() -> anyhow::Resu
 
 #[tokio::test]
 async fn a_services_names_of_fields_stay_inside() -> anyhow::Result<()> {
-    let stack = Stack::at(NOW_S).await?;
+    let stack = Stack::at(NOW_S).await?.unjudged();
     let broken = |field: &str| FieldViolation { field: field.to_owned(), rule: "r".to_owned() };
     let names = ["filter.from_us", "secret_minor", "account.user_id", "variant"];
     for method in [

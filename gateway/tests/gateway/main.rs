@@ -2,10 +2,12 @@
 
 mod capital;
 mod confirm;
+mod description;
 mod edge;
 mod fakes;
 mod golden;
 mod hostile;
+mod judge;
 mod money;
 mod notify;
 mod rights;

@@ -19,17 +19,19 @@ const OPERATOR: Person =
 async fn full_house() -> anyhow::Result<Stack> {
     let stack = Stack::at(1_600_000_000).await?;
     let fakes = &stack.fakes;
-    let account = Some(Account { user_id: 7, ..Default::default() });
+    let account = Some(Account { id: 2, user_id: 7, ..Default::default() });
     fakes.answers(
         "get_account",
         GetAccountResponse { account: account.clone(), ..Default::default() },
     );
     fakes.answers("adjust_account", AdjustAccountResponse { account, replayed: false });
     fakes.answers("list_statement", ListStatementResponse::default());
-    fakes.answers("get_entry", Entry { id: 3, user_id: 7, ..Default::default() });
+    fakes.answers("get_entry", Entry { id: 3, user_id: 7, kind: 1, ..Default::default() });
     fakes.answers("request_withdrawal", requested());
     fakes.answers("list_withdrawals", ListWithdrawalsResponse::default());
-    let withdrawal = Withdrawal { id: 1, user_id: 7, ..Default::default() };
+    let cash_sn = "202009130000000001".to_owned();
+    let withdrawal =
+        Withdrawal { id: 1, user_id: 7, cash_sn, cash_status: 1, ..Default::default() };
     fakes.answers("get_withdrawal", withdrawal.clone());
     fakes.answers("cancel_withdrawal", withdrawal);
     fakes.answers("review_withdrawals", ReviewWithdrawalsResponse::default());

@@ -107,7 +107,8 @@ async fn an_overdraft_leaves_nothing_and_never_less() -> anyhow::Result<()> {
         (-5_000, 8_000, "30.00", "0.00"),
         (5_000, 3_000, "80.00", "50.00"),
     ] {
-        let account = Account { available_minor, frozen_minor, ..Default::default() };
+        let account =
+            Account { id: 2, user_id: 7, available_minor, frozen_minor, ..Default::default() };
         let found = GetAccountResponse { account: Some(account), ..Default::default() };
         stack.fakes.answers("get_account", found);
         let told = stack.get(&teacher(7), "/sett/sett").await?.json()?;

@@ -14,11 +14,12 @@ use cashout_proto::{account, withdraw};
 use gateway::{Config, DevelopmentToken, SETTINGS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::fakes::Fakes;
+use crate::judge::{Asked, Judge};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -30,6 +31,7 @@ pub struct Stack {
     pub clock: Clock,
     /// Where the gateway listens.
     pub address: SocketAddr,
+    judge: Option<&'static Judge>,
     gateway: Running,
     services: CancellationToken,
     ready: watch::Sender<bool>,
@@ -72,7 +74,13 @@ impl Stack {
         let clock = Clock::set_at(now_s * SECOND_US);
         let world = World { clock: clock.clone(), random: Random::seeded(1) };
         let gateway = gateway::start(config, world).await?;
-        Ok(Self { fakes, clock, address: gateway.address, gateway, services, ready })
+        let (address, judge) = (gateway.address, Some(judge(gateway.address).await?));
+        Ok(Self { fakes, clock, address, judge, gateway, services, ready })
+    }
+
+    /// Held to no description: for services that answer what ours never do.
+    pub fn unjudged(self) -> Self {
+        Self { judge: None, ..self }
     }
 
     /// Whether the services call themselves ready.
@@ -139,11 +147,13 @@ impl Stack {
         self.send_bytes(request.as_bytes()).await
     }
 
-    /// Exactly these bytes, which need not be text.
+    /// Exactly these bytes, which need not be text. An answer that is not described is an error.
     pub async fn send_bytes(&self, request: &[u8]) -> anyhow::Result<Answer> {
-        let mut stream = TcpStream::connect(self.address).await?;
-        stream.write_all(request).await?;
-        rest(stream).await
+        let answer = asked(self.address, request).await?;
+        if let (Some(judge), Some(asked)) = (self.judge, Asked::read(request)) {
+            judge.judge(asked, &answer)?;
+        }
+        Ok(answer)
     }
 
     /// An anonymous request whose body has begun to be read and stops half-way.
@@ -171,6 +181,23 @@ pub async fn rest(mut stream: TcpStream) -> anyhow::Result<Answer> {
     let mut bytes = Vec::new();
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await??;
     Answer::read(&String::from_utf8(bytes)?)
+}
+
+/// Sends a request and reads its answer.
+async fn asked(address: SocketAddr, request: &[u8]) -> anyhow::Result<Answer> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(request).await?;
+    rest(stream).await
+}
+
+/// The description, as the first gateway of this process serves it: all serve the same.
+async fn judge(address: SocketAddr) -> anyhow::Result<&'static Judge> {
+    static JUDGE: OnceCell<Judge> = OnceCell::const_new();
+    let served = async || {
+        let request = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        Judge::of(&asked(address, request).await?.body)
+    };
+    JUDGE.get_or_try_init(served).await
 }
 
 fn length_of(body: &str) -> String {
@@ -229,7 +256,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn read(text: &str) -> anyhow::Result<Self> {
+    /// From its text.
+    pub fn read(text: &str) -> anyhow::Result<Self> {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let status = head.split(' ').nth(1).unwrap_or_default().parse()?;
         Ok(Self { status, head: head.to_owned(), body: body.to_owned() })

@@ -19,6 +19,8 @@ fn withdrawals() -> ListWithdrawalsResponse {
     let one = |id, user_id, review_remark: &str| Withdrawal {
         id,
         user_id,
+        cash_sn: format!("20200913{id:010}"),
+        cash_status: 3,
         review_remark: review_remark.to_owned(),
         remark: "please".to_owned(),
         ..Default::default()
