@@ -69,12 +69,13 @@ impl Judge {
 
     /// Whether a request and its answer are as described.
     pub fn judge(&self, asked: Asked<'_>, answer: &Answer) -> anyhow::Result<()> {
-        // Without an id it is HTTP that said no, before anything of ours was asked.
-        if answer.header("x-request-id").is_none() {
-            return Ok(());
-        }
         let (path, _) = asked.target();
         let told = || format!("{} {path}, answered {}", asked.method(), answer.status);
+        if answer.header("x-request-id").is_none() {
+            // HTTP itself said no, before anything of ours was asked: nobody else answers without an id.
+            let broken = matches!(answer.status, 400 | 408 | 414 | 431) && answer.body.is_empty();
+            return broken.then_some(()).context("no X-Request-Id").with_context(told);
+        }
         let Some(operation) = self.operation(&asked.method(), path) else {
             return self.undescribed(path, answer).with_context(told);
         };
@@ -134,6 +135,15 @@ impl Judge {
         let described =
             content.get(media).with_context(|| format!("{media:?} is not described"))?;
         let body = if media.ends_with("json") { answer.json()? } else { json!(answer.body) };
+        for error in body["errors"].as_array().into_iter().flatten() {
+            ensure!(
+                error["status"] == json!(answer.status.to_string()),
+                "it tells of another status"
+            );
+        }
+        if matches!(answer.status, 429 | 503) {
+            answer.header("retry-after").context("it does not tell when to come again")?;
+        }
         valid(&described["schema"], &self.closed, &body)
     }
 
@@ -155,7 +165,8 @@ impl Judge {
                 ensure!(!name.contains('['), "{name} is not described");
                 continue;
             };
-            if value.is_empty() {
+            // An empty parameter is absent; an empty key is none.
+            if place == "query" && value.is_empty() {
                 continue;
             }
             let integer = parameter["schema"]["type"] == "integer";
